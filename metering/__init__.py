@@ -1,0 +1,12 @@
+"""The shared core: prices, usage and money-keeping. It knows neither mitmproxy nor HTTP serving.
+
+Imports run one way:
+
+    errors, clock, money  ◄  periods, usage  ◄  pricing  ◄  estimates
+    errors, clock         ◄  locks, schema  ◄  database, liveness
+    database, periods     ◄  windows, rollups, rows  ◄  batch  ◄  ledger  ◄  expiry, writer
+    windows, database     ◄  limiter_fields, limiters
+    database, rollups     ◄  reports, verify, retention, backup
+
+The ledger is handed nanodollars and never imports prices: prices and money-keeping are tested apart.
+"""

@@ -1,0 +1,73 @@
+"""Tools that the provider runs itself. Anything that is not known to run at the client is one of them."""
+
+from metering.asks.family import Family
+from metering.asks.fields import Body, record, records, whole
+from metering.asks.limits import TOKENS_MAX
+
+_CLIENT_TYPES = frozenset(
+    {
+        None,
+        "function",
+        "custom",
+        "local_shell",
+        "apply_patch",
+        "computer",
+        "computer_use",
+        "computer_use_preview",
+    }
+)
+_ANTHROPIC_CLIENT_TYPES = ("bash_", "text_editor_", "computer_", "memory_")
+_GEMINI_CLIENT_TOOLS = frozenset(
+    {"functionDeclarations", "function_declarations", "computerUse", "computer_use"}
+)
+_SWITCHES = {
+    "web_search_options": "web_search",
+    "search_parameters": "web_search",
+    "plugins": "plugins",
+    "data_sources": "data_sources",
+    "mcp_servers": "mcp",
+}
+"""Fields that switch a tool on by themselves."""
+
+
+def hosted_tools(family: Family, body: Body) -> tuple[str, ...]:
+    """The kinds of hosted tools that a request offers, as it spells them."""
+    found = [tool for field, tool in _SWITCHES.items() if body.get(field)]
+    offered = body.get("tools")
+    if offered:
+        for tool in records(offered):
+            found += _gemini(tool) if family is Family.GEMINI else _kind(family, tool)
+    return tuple(found)
+
+
+def _gemini(tool: Body) -> list[str]:
+    return [name for name in tool if name not in _GEMINI_CLIENT_TOOLS]
+
+
+def _kind(family: Family, tool: Body) -> list[str]:
+    kind = tool.get("type")
+    if not isinstance(kind, str):
+        return []
+    if kind in _CLIENT_TYPES:
+        return []
+    if family is Family.MESSAGES and kind.startswith(_ANTHROPIC_CLIENT_TYPES):
+        return []
+    if kind == "namespace":
+        return [name for inner in records(tool.get("tools")) for name in _kind(family, inner)]
+    if kind == "shell" and record(tool.get("environment")).get("type") == "local":
+        return []
+    return [kind[:64]]
+
+
+def max_tool_calls(family: Family, body: Body) -> int | None:
+    """How often hosted tools may be called, or None where nothing limits it."""
+    if family is not Family.MESSAGES:
+        return whole(body, "max_tool_calls", 0, TOKENS_MAX)
+    total = 0
+    for tool in records(body.get("tools")):
+        if _kind(family, tool):
+            uses = whole(tool, "max_uses", 0, TOKENS_MAX, "tools.max_uses")
+            if uses is None:
+                return None
+            total += uses
+    return total or None

@@ -1,0 +1,73 @@
+"""Gemini's own format: `usageMetadata`, cumulative in every chunk of a stream.
+
+Thoughts and the tokens of tool prompts stand beside the candidates' and the prompt's; cached content is part
+of the prompt. Modalities are listed by name, or by number in older transcodings.
+"""
+
+from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step
+from metering.reading.values import Wire, count, first_count, name, record, records
+from metering.usage import Reading, Usage
+
+_IMAGE = ("IMAGE", 2)
+_AUDIO = ("AUDIO", 4)
+
+
+def _read(body: Wire) -> Reading:
+    return Reading(usage=_usage(record(body.get("usageMetadata"))), model=name(body.get("modelVersion")))
+
+
+def _usage(wire: Wire) -> Usage | None:
+    prompt = count(wire.get("promptTokenCount"))
+    candidates = first_count(wire, "candidatesTokenCount", "responseTokenCount")
+    total = count(wire.get("totalTokenCount"))
+    if prompt is None and candidates is None and total is None:
+        return None
+    thoughts = count(wire.get("thoughtsTokenCount")) or 0
+    taken = (prompt or 0) + (count(wire.get("toolUsePromptTokenCount")) or 0)
+    # Whatever the total has above its parts is thinking that was not itemised.
+    given = max((candidates or 0) + thoughts, (total or 0) - taken)
+    cached = min(count(wire.get("cachedContentTokenCount")) or 0, taken)
+    audio = min(_modality(wire, "promptTokensDetails", _AUDIO), taken)
+    image = min(_modality(wire, "promptTokensDetails", _IMAGE), taken - audio)
+    text = taken - audio - image
+    cached_audio = min(
+        max(_modality(wire, "cacheTokensDetails", _AUDIO), cached - text - image), audio, cached
+    )
+    cached_image = min(
+        max(_modality(wire, "cacheTokensDetails", _IMAGE), cached - cached_audio - text),
+        image,
+        cached - cached_audio,
+    )
+    output_audio = min(_modality(wire, "candidatesTokensDetails", _AUDIO), given)
+    return Usage(
+        input_tokens=taken,
+        cached_tokens=cached,
+        input_audio_tokens=audio,
+        input_image_tokens=image,
+        cached_audio_tokens=cached_audio,
+        cached_image_tokens=cached_image,
+        output_tokens=given,
+        reasoning_tokens=min(thoughts, given),
+        output_audio_tokens=output_audio,
+        output_image_tokens=min(_modality(wire, "candidatesTokensDetails", _IMAGE), given - output_audio),
+    )
+
+
+def _modality(wire: Wire, details: str, spellings: tuple[str, int]) -> int:
+    parts = (part for part in records(wire.get(details)) if part.get("modality") in spellings)
+    return sum(count(part.get("tokenCount")) or 0 for part in parts)
+
+
+def _fold(answer: Answer, event: Wire) -> Step:
+    if version := name(event.get("modelVersion")):
+        answer["modelVersion"] = version
+    usage = record(event.get("usageMetadata"))
+    candidates = list(records(event.get("candidates")))
+    if _usage(usage) is not None:
+        answer["usageMetadata"] = usage
+        if any(candidate.get("finishReason") for candidate in candidates):
+            return FINAL
+    return OUTPUT if any(candidate.get("content") for candidate in candidates) else SILENT
+
+
+GEMINI = Shape(read=_read, fold=_fold, needles=(b"sageMetadata",))

@@ -1,0 +1,51 @@
+"""What the client did not ask for: the usage that the proxy requested, taken out of a stream to the byte.
+
+Asked for usage, a chat stream has one more chunk (`choices` empty, `usage` set) and `"usage":null` in all the
+others. The first is dropped; the second is cut out of its event so that the rest stays as the upstream wrote
+it.
+"""
+
+import re
+
+from metering.reading.values import Wire
+
+_KEY = b'"usage"'
+_FLAT_TAIL = re.compile(rb'(?:\s*,\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[\w.+-]+))*\s*}\s*\Z')
+"""Plain members up to the end of an event: what stands before them is at the top level."""
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
+_NULL = re.compile(rb"\s*:\s*null\b")
+_COMMA_AFTER = re.compile(rb"\s*,\s*")
+
+
+def is_usage_chunk(document: Wire) -> bool:
+    """Whether the chunk carries usage and nothing to show."""
+    return document.get("choices") == [] and isinstance(document.get("usage"), dict)
+
+
+def without_null_usage(event: bytes) -> bytes:
+    """The event without a top-level `"usage": null`; unchanged if it has none."""
+    last = event.rfind(_KEY)
+    null = _NULL.match(event, last + len(_KEY)) if last > 0 else None
+    if null and _FLAT_TAIL.match(event, null.end()):
+        return _without(event, last, null.end())
+    depth = 0
+    for token in _TOKEN.finditer(event):
+        if token[0] in (b"{", b"["):
+            depth += 1
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+        elif depth == 1 and token[0] == _KEY and (null := _NULL.match(event, token.end())):
+            return _without(event, token.start(), null.end())
+    return event
+
+
+def _without(event: bytes, start: int, end: int) -> bytes:
+    """The event without one member and one of the commas around it."""
+    before = event[:start].rstrip()
+    if before.endswith(b","):
+        return before[:-1] + event[end:]
+    if not before.endswith(b"{"):
+        return event
+    after = _COMMA_AFTER.match(event, end)
+    return event[:start] + event[after.end() if after else end :]
