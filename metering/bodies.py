@@ -10,7 +10,6 @@ A changed body keeps every byte but those of the changed value.
 import json
 import re
 from collections.abc import Mapping
-from json.decoder import scanstring
 from typing import NoReturn
 
 import orjson
@@ -161,7 +160,7 @@ def _span(raw: bytes, key: str) -> tuple[int, int]:
     found = None
     at = _after_space(text, _after_space(text, 0) + 1)
     while text[at] != "}":
-        name, at = scanstring(text, at + 1, True)
+        name, at = _DECODER.raw_decode(text, at)
         start = _after_space(text, _after_space(text, at) + 1)
         _, end = _DECODER.raw_decode(text, start)
         if name == key:

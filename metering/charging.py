@@ -5,6 +5,7 @@ that the limiter maps is a deployment's, so the map speaks for it. A provider's 
 where that provider itself is the upstream; anywhere else it is kept beside ours.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,6 +15,8 @@ from metering.money import ceil_nanousd
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
 from metering.pricing.row import FASTER_TIERS
 from metering.usage import Reading, Usage
+
+log = logging.getLogger(__name__)
 
 REPORTED: Final = "reported"
 ESTIMATED: Final = "estimated"
@@ -59,24 +62,26 @@ def charge(
 
     What has no price is charged at the book's fallback row: no call is free by a gap in the list.
     """
-    host = base_host.lower().rstrip(".")
-    own_figure = reading.provider_cost_nanousd if host in _BILLS_ITSELF else None
+    if reading.odd:
+        log.warning("An answer's usage has fields that are no counts: %s.", ", ".join(reading.odd))
+    billed = own_figure(reading, base_host)
     usage = reading.usage if reading.usage is not None else estimate
     if usage is None:
-        if own_figure is None:
+        if billed is None:
             raise ValueError("a charge needs a usage, an estimate, or the provider's own figure")
         usage = Usage()
-    served = reading.model or model_map.get(asked_model, asked_model)
+    named = reading.model or asked_model
+    served = model_map.get(named, named)
     row, notes = _priced(book, reading.model, (asked_model, ask.model or ""), model_map, at_us)
-    if own_figure is not None:
-        fusd = own_figure * _FUSD_PER_NANOUSD
+    if billed is not None:
+        host, fusd = _host(base_host), billed * _FUSD_PER_NANOUSD
         return Charge(
-            cost_nanousd=own_figure,
+            cost_nanousd=billed,
             basis=REPORTED,
             price_row=host,
             model_served=served,
             usage=usage,
-            provider_cost_nanousd=own_figure,
+            provider_cost_nanousd=billed,
             lines=(CostLine(f"as billed by {host}", 1, fusd, fusd),),
         )
     fallback = book.fallback(at_us)
@@ -98,6 +103,15 @@ def charge(
         lines=tuple(line for part in parts for line in part.lines),
         notes=(*notes, *(note for part in parts for note in part.notes)),
     )
+
+
+def own_figure(reading: Reading, base_host: str) -> int | None:
+    """What the upstream says that it billed, in nanodollars, where that is to be charged."""
+    return reading.provider_cost_nanousd if _host(base_host) in _BILLS_ITSELF else None
+
+
+def _host(base_host: str) -> str:
+    return base_host.lower().rstrip(".")
 
 
 def _priced(

@@ -15,7 +15,7 @@ _SHOWN_PLACES = 2
 def parse_dollars(amount: Decimal | int) -> int:
     """Nanodollars of an exact amount of dollars. Raises ValueError where it is not finite or finer than 9 places."""
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int):
-        raise ValueError("must be a number of dollars")
+        raise ValueError("must be a number of dollars")  # noqa: TRY004  # It is input, whatever its type.
     exact = Decimal(amount)
     if not exact.is_finite():
         raise ValueError("must be a finite number of dollars")

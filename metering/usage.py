@@ -62,3 +62,5 @@ class Reading:
     """The provider's own figure, rounded up to a nanodollar."""
     failed: bool = False
     """An error stands where an answer should."""
+    odd: tuple[str, ...] = ()
+    """Fields of the usage that ought to be counts and are not; they were taken as absent."""

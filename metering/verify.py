@@ -151,9 +151,14 @@ def _window_sums(
 def _repair(connection: sqlite3.Connection, differences: list[Difference]) -> None:
     places = {(found.what, found.limiter, found.at_us) for found in differences if found.limiter is not None}
     for rollup in (_HOURS, _DAYS):
+        columns = f"limiter, {rollup.moment}, {rollup.name}, {', '.join(COUNTED)}"
+        columns += ", last_request_at_us" if rollup.last else ""
+        if sum(found.what == rollup.table for found in differences) >= DIFFERENCES_MAX:
+            # There are more than were counted: all of it anew.
+            connection.execute(f"delete from {rollup.table} where {rollup.moment} >= {_WATERMARK}")
+            connection.execute(f"insert into {rollup.table} ({columns}) {_summed(rollup, _SINCE_WATERMARK)}")
+            continue
         for limiter, at_us in {(limiter, at_us) for what, limiter, at_us in places if what == rollup.table}:
-            columns = f"limiter, {rollup.moment}, {rollup.name}, {', '.join(COUNTED)}"
-            columns += ", last_request_at_us" if rollup.last else ""
             connection.execute(
                 f"delete from {rollup.table} where limiter = ? and {rollup.moment} = ?", (limiter, at_us)
             )
@@ -161,7 +166,7 @@ def _repair(connection: sqlite3.Connection, differences: list[Difference]) -> No
                 f"insert into {rollup.table} ({columns}) {_summed(rollup, _OF_ONE)}",
                 {"limiter": limiter, "start": at_us, "end": (at_us or 0) + rollup.unit_us},
             )
-    for limiter in {limiter for _, limiter, _ in places if limiter is not None}:
+    for limiter in {limiter for _, limiter, _ in places}:
         # A window that is missing is computed when it is needed, from the sums that are right now.
         connection.execute("delete from windows where limiter = ?", (limiter,))
 

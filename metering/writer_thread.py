@@ -130,7 +130,7 @@ class WriterThread:
                 if refusals:
                     self._count(batch, refusals)
                 report.figures = batch.figures()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001  # Whatever it is, each job is answered.
             self._refusals.put_back(refusals)
             self._undone(wanted, failure)
             return

@@ -40,6 +40,10 @@ class Ask:
     hosted_tools: tuple[str, ...] = ()
     """Tools that the provider runs itself, each call of which may cost and feeds more input to the model."""
     max_tool_calls: int | None = None
+    built_in_tools: int = 0
+    """Kinds of tools whose definitions the provider writes into the prompt itself."""
+    audio_format: str | None = None
+    """Coding of the audio to be made."""
     hidden_input: bool = False
     """Some input is not in the body: an earlier answer, a conversation, a stored prompt, a file."""
     other_models: bool = False

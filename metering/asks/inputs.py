@@ -31,7 +31,11 @@ _TEXT = frozenset(
     | {"web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "encrypted_content"}
     | {"bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_reference", None}
 )
-_STORED_ITEMS = frozenset({"item_reference", "compaction", "compaction_trigger", "context_compaction"})
+_STORED_ITEMS = frozenset(
+    {"item_reference", "compaction", "compaction_trigger", "context_compaction"}
+    | {"web_search_call", "file_search_call", "code_interpreter_call"}
+)
+"""Items that stand for something longer, which the provider keeps."""
 
 
 @dataclass(slots=True)
@@ -111,9 +115,12 @@ def _responses(body: Body, found: Inputs) -> None:
     if record(body.get("reasoning")).get("mode") == "pro":
         found.hidden = True
     for item in records(body.get("input")):
-        if item.get("type") in _STORED_ITEMS:
+        kind = item.get("type")
+        if not isinstance(kind, str | None) or kind in _STORED_ITEMS:
             found.hidden = True
-        if item.get("type") == "image_generation_call":
+        if kind == "reasoning" and not item.get("encrypted_content"):
+            found.hidden = True
+        if kind == "image_generation_call":
             found.see(item.get("result") or "https://")
         for key in ("content", "output"):
             part = item.get(key)

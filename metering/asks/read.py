@@ -5,7 +5,7 @@ from metering.asks.family import Family
 from metering.asks.fields import Body, clean_user, flag, name_of, record, whole, word
 from metering.asks.inputs import Inputs, read_inputs
 from metering.asks.limits import ANSWERS_MAX, answers, output_limit, prompts
-from metering.asks.tools import hosted_tools, max_tool_calls
+from metering.asks.tools import built_in_tools, hosted_tools, max_tool_calls
 from metering.errors import BodyError
 
 _IMAGE_FAMILIES = (Family.IMAGE_GENERATION, Family.IMAGE_EDIT, Family.IMAGE_VARIATION)
@@ -40,6 +40,8 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         reasoning_effort=word(body.get("reasoning_effort") or record(body.get("reasoning")).get("effort")),
         hosted_tools=hosted_tools(family, body),
         max_tool_calls=max_tool_calls(family, body),
+        built_in_tools=built_in_tools(family, body),
+        audio_format=_audio_format(family, body),
         hidden_input=inputs.hidden,
         other_models=bool(body.get("models") or body.get("fallbacks")),
         long_cache=inputs.long_cache,
@@ -63,6 +65,13 @@ def _user(body: Body) -> str | None:
         if user := clean_user(given):
             return user
     return clean_user(record(body.get("metadata")).get("user_id"))
+
+
+def _audio_format(family: Family, body: Body) -> str | None:
+    """The coding of the audio that the answer holds; None where the request does not say it."""
+    if family is Family.SPEECH:
+        return word(body.get("response_format"))
+    return word(record(body.get("audio")).get("format"))
 
 
 def _predicted(body: Body) -> int:

@@ -63,6 +63,9 @@ def max_tool_calls(family: Family, body: Body) -> int | None:
     """How often hosted tools may be called, or None where nothing limits it."""
     if family is not Family.MESSAGES:
         return whole(body, "max_tool_calls", 0, TOKENS_MAX)
+    # Only the tools of the offer state a limit of their own; a server that is plugged in beside them has none.
+    if any(body.get(field) for field in _SWITCHES):
+        return None
     total = 0
     for tool in records(body.get("tools")):
         if _kind(family, tool):
@@ -71,3 +74,16 @@ def max_tool_calls(family: Family, body: Body) -> int | None:
                 return None
             total += uses
     return total or None
+
+
+def built_in_tools(family: Family, body: Body) -> int:
+    """How many offered tools the provider describes to the model in its own words.
+
+    Anthropic explains the use of tools as such, so there the whole offer counts as one more.
+    """
+    offered = body.get("tools")
+    if not isinstance(offered, list) or not offered:
+        return 0
+    named = sum(1 for tool in records(offered) if tool.get("type") not in (None, "function", "custom"))
+    is_anthropic = family is Family.MESSAGES or "claude" in str(body.get("model")).lower()
+    return named + is_anthropic

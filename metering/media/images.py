@@ -34,7 +34,7 @@ def _read(start: bytes) -> tuple[int, int] | None:
 
 def _webp(start: bytes) -> tuple[int, int] | None:
     kind = start[12:16]
-    if kind == b"VP8X":
+    if kind == b"VP8X" and len(start) >= 30:
         return 1 + int.from_bytes(start[24:27], "little"), 1 + int.from_bytes(start[27:30], "little")
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", start, 21)[0]

@@ -1,8 +1,13 @@
-"""WAV: the size of the data over the bytes of a second. Some writers leave the size open until the end: then the file's own counts."""
+"""WAV: the size of the data over the bytes of a second.
+
+Some writers leave the size open until the end: then the file's own counts. Of uncompressed sound, players reckon with the
+sample rate and the size of a sample, whatever the header says a second has: so does this.
+"""
 
 import struct
 
 _OPEN = 0xFFFFFFFF
+_UNCOMPRESSED = (1, 3, 0xFFFE)
 
 
 def wav_ms(file: bytes) -> int | None:
@@ -13,7 +18,9 @@ def wav_ms(file: bytes) -> int | None:
         name = file[at : at + 4]
         size = struct.unpack_from("<I", file, at + 4)[0]
         if name == b"fmt ":
-            bytes_per_second = struct.unpack_from("<I", file, at + 16)[0]
+            coding, _, rate, bytes_per_second, align = struct.unpack_from("<HHIIH", file, at + 8)
+            if coding in _UNCOMPRESSED and rate and align:
+                bytes_per_second = rate * align
         elif name == b"data":
             there = len(file) - at - 8
             # What is not in the file cannot be heard, whatever its header says.

@@ -27,6 +27,7 @@ class PriceBook:
             reverse=True,
         )
         self._snapshots: dict[str, list[Model]] = {}
+        self._ceilings: dict[tuple[str, ...], PriceRow] = {}
         for name, model in self._by_name.items():
             base = self._by_name.get(undated(name) or "")
             if base is not None and base is not model:
@@ -55,7 +56,14 @@ class PriceBook:
             return None
         row = model.at(at_us)
         others = [snapshot.at(at_us) for snapshot in self._snapshots.get(model.name, ())]
-        return row.ceiling(others) if others else row
+        if not others:
+            return row
+        # The same rows are asked for with every call; comparing all their prices takes most of a millisecond.
+        key = (row.key, *(other.key for other in others))
+        found = self._ceilings.get(key)
+        if found is None:
+            found = self._ceilings[key] = row.ceiling(others)
+        return found
 
     def fallback(self, at_us: int) -> PriceRow:
         """The row for models without one, where a limiter allows that."""

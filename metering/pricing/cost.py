@@ -1,8 +1,8 @@
 """What a usage costs by a row: exact integers, summed in femtodollars, rounded once, upwards.
 
 Input is split into parts that overlap nowhere and add up to it: text, audio and image, each fresh, cached or
-written to a cache. Whole measures (time, characters, images) describe the same consumption as tokens do, so
-they are charged only where tokens are not. What the row has no price for is charged at the fallback's and
+written to a cache. Whole measures (time, characters, images) describe the same consumption as tokens do: the
+row charges one or the other, tokens where it prices both. What the row has no price for is charged at the fallback's and
 named in `missing`: it is never dropped.
 """
 
@@ -73,9 +73,11 @@ _Position = tuple[str, int, int | None, int | None]
 def _positions(
     row: PriceRow, rates: Rates, spare: Rates, usage: Usage, preview_search: bool
 ) -> Iterator[_Position]:
-    yield from _input(rates, spare, usage)
-    yield from _output(rates, spare, usage)
-    yield from _measures(rates, spare, usage)
+    measures = list(_measures(rates, spare, usage))
+    if rates.bills_tokens or not any(quantity and price is not None for _, quantity, price, _ in measures):
+        yield from _input(rates, spare, usage)
+        yield from _output(rates, spare, usage)
+    yield from measures
     consumed = usage.total_tokens or usage.duration_ms or usage.characters or usage.images
     if rates.call is not None and consumed:
         yield "call", 1, rates.call, None
@@ -115,9 +117,14 @@ def _input(rates: Rates, spare: Rates, usage: Usage) -> Iterator[_Position]:
     yield "cached input", cached_text, rates.cached_input, spare.input
     yield "cache write", text_writes - long_text, rates.cache_write, spare.cache_write
     yield "cache write, long", long_text, rates.cache_write_long, spare.cache_write_long
-    dear = rates.cache_write_long if long_writes > long_text else rates.cache_write
-    yield "image cache write", image_writes, _dearer(dear, rates.input_image), spare.input_image
-    yield "audio cache write", audio_writes, _dearer(dear, rates.input_audio), spare.input_audio
+    long_image = min(long_writes - long_text, image_writes)
+    long_audio = long_writes - long_text - long_image
+    for what, short, long, fresh, otherwise in (
+        ("image", image_writes - long_image, long_image, rates.input_image, spare.input_image),
+        ("audio", audio_writes - long_audio, long_audio, rates.input_audio, spare.input_audio),
+    ):
+        yield f"{what} cache write", short, _dearer(rates.cache_write, fresh), otherwise
+        yield f"{what} cache write, long", long, _dearer(rates.cache_write_long, fresh), otherwise
     yield "image input", image, rates.input_image, spare.input_image
     yield "cached image input", cached_image, rates.cached_image, spare.input_image
     yield "audio input", audio, rates.input_audio, spare.input_audio

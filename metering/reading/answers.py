@@ -6,6 +6,7 @@ from dataclasses import replace
 from metering.asks import Family
 from metering.reading.families import shape_of
 from metering.reading.framing import parse
+from metering.reading.generic import GENERIC
 from metering.reading.shape import is_error
 from metering.reading.stream import StreamReader
 from metering.sse import BOM
@@ -22,6 +23,10 @@ def read_answer(family: Family | None, status: int, content_type: str, body: byt
     start = body[:_LOOKED_AT_BYTES].removeprefix(BOM).lstrip()
     if start[:1] == b"{" and isinstance(document := parse(body), dict):
         reading = shape_of(family).read(document)
+        if reading.usage is None:
+            # An answer in another shape than its path promises.
+            general = GENERIC.read(document)
+            reading = general if general.usage is not None else reading
         return replace(reading, failed=failed or (reading.usage is None and is_error(document)))
     is_stream = content_type.lower().startswith("text/event-stream") or start[:1] in (b"{", b"[")
     if not is_stream and not _EVENT_FIELD.match(start):

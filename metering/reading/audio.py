@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from metering.reading.costs import provider_cost_nanousd
 from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
-from metering.reading.tokens import read_tokens
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.values import Wire, milliseconds, name, record
 from metering.usage import Reading, Usage
 
@@ -36,6 +36,7 @@ def _reading(body: Wire, wire: Wire, usage: Usage | None) -> Reading:
         model=name(body.get("model")),
         service_tier=tier(body, wire),
         provider_cost_nanousd=provider_cost_nanousd(wire),
+        odd=odd_counts(wire),
     )
 
 

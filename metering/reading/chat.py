@@ -1,17 +1,28 @@
 """Chat completions and legacy completions, as all the compatible providers send them.
 
 In a stream the last usage that is not null counts, whether its chunk has choices or not; usage in every chunk
-is cumulative. It is final in a chunk without choices, or once a choice has finished.
+is cumulative. It is final once every answer has finished, or in a chunk without choices that comes after output.
 """
 
 from metering.reading.costs import provider_cost_nanousd
-from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
-from metering.reading.tokens import read_tokens
+from metering.reading.shape import (
+    FINAL,
+    OUTPUT,
+    SILENT,
+    Answer,
+    Shape,
+    Step,
+    finish,
+    finished,
+    keep_names,
+    tier,
+)
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.values import Wire, name, record, records
 from metering.usage import Reading
 
-_FINISHED = " finished"
-"""A key that no wire format has: some choice said why it ended."""
+_SPOKEN = " spoken"
+"""A key that no wire format has: some chunk has had output."""
 
 
 def _read(body: Wire) -> Reading:
@@ -21,6 +32,7 @@ def _read(body: Wire) -> Reading:
         model=name(body.get("model")),
         service_tier=tier(body, usage),
         provider_cost_nanousd=provider_cost_nanousd(usage),
+        odd=odd_counts(usage),
     )
 
 
@@ -38,17 +50,19 @@ def _usage(body: Wire) -> Wire:
 def _fold(answer: Answer, event: Wire) -> Step:
     keep_names(answer, event)
     choices = list(records(event.get("choices")))
-    if any(name(choice.get("finish_reason")) for choice in choices):
-        answer[_FINISHED] = True
+    finish(answer, choices, "finish_reason")
     usage = _usage(event)
     if read_tokens(usage) is not None:
         answer["usage"] = usage
-        if not choices or _FINISHED in answer:
+        if finished(answer) or (not choices and _SPOKEN in answer):
             return FINAL
     elif usage:
         # A cost without tokens is worth knowing, but no usage.
         answer.setdefault("usage", usage)
-    return OUTPUT if any(map(_is_output, choices)) else SILENT
+    if any(map(_is_output, choices)):
+        answer[_SPOKEN] = True
+        return OUTPUT
+    return SILENT
 
 
 def _is_output(choice: Wire) -> bool:

@@ -9,10 +9,15 @@ _TICKS_PER_NANODOLLAR = 10
 def provider_cost_nanousd(usage: Wire) -> int | None:
     """`cost` in dollars (OpenRouter, Vercel), `cost.total_cost` (Perplexity) or `cost_in_usd_ticks` (xAI),
     rounded up.
+
+    With a key that the customer has left at OpenRouter (`is_byok`), `cost` is OpenRouter's fee alone: what the
+    model's own provider bills stands beside it, and is spent as well.
     """
     stated = usage.get("cost")
     cost = nanodollars(record(stated).get("total_cost") if isinstance(stated, dict) else stated)
     if cost is not None:
-        return cost
+        if usage.get("is_byok") is not True:
+            return cost
+        return cost + (nanodollars(record(usage.get("cost_details")).get("upstream_inference_cost")) or 0)
     ticks = count(usage.get("cost_in_usd_ticks"))
     return None if ticks is None else -(-ticks // _TICKS_PER_NANODOLLAR)

@@ -7,7 +7,6 @@ from metering.reading.gemini import GEMINI
 from metering.reading.generic import GENERIC
 from metering.reading.images import IMAGES
 from metering.reading.messages import MESSAGES
-from metering.reading.ollama import OLLAMA
 from metering.reading.responses import RESPONSES
 from metering.reading.shape import Shape
 
@@ -24,12 +23,11 @@ _SHAPES: dict[Family, Shape] = {
     Family.TRANSLATION: TRANSCRIPT,
     Family.MESSAGES: MESSAGES,
     Family.GEMINI: GEMINI,
-    Family.OLLAMA_CHAT: OLLAMA,
-    Family.OLLAMA_GENERATE: OLLAMA,
-    Family.OLLAMA_EMBED: OLLAMA,
 }
 
 
 def shape_of(family: Family | None) -> Shape:
-    """The family's shape; embeddings and whatever has none are read by the general rule."""
+    """The family's shape. Embeddings are read by the general rule, as are Ollama's paths: others answer there
+    in their own way.
+    """
     return GENERIC if family is None else _SHAPES.get(family, GENERIC)

@@ -1,10 +1,15 @@
 """Gemini's own format: `usageMetadata`, cumulative in every chunk of a stream.
 
 Thoughts and the tokens of tool prompts stand beside the candidates' and the prompt's; cached content is part
-of the prompt. Modalities are listed by name, or by number in older transcodings.
+of the prompt. Modalities are listed by name, or by number in older transcodings. Searches that grounded the
+answer are billed apart: each query since Gemini 3, before it one for the whole answer.
 """
 
-from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step
+from collections.abc import Iterator
+from dataclasses import replace
+
+from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, finish, finished
+from metering.reading.tokens import odd_counts
 from metering.reading.values import Wire, count, first_count, name, record, records
 from metering.usage import Reading, Usage
 
@@ -12,8 +17,31 @@ _IMAGE = ("IMAGE", 2)
 _AUDIO = ("AUDIO", 4)
 
 
+_SEARCHES = " searches"
+"""A key that no wire format has: the queries that the chunks of a stream have named."""
+
+_BILLED_BY_ANSWER = ("gemini-1", "gemini-2")
+
+
 def _read(body: Wire) -> Reading:
-    return Reading(usage=_usage(record(body.get("usageMetadata"))), model=name(body.get("modelVersion")))
+    wire = record(body.get("usageMetadata"))
+    usage, model = _usage(wire), name(body.get("modelVersion"))
+    queries = {*_queries(body), *_known_queries(body)}
+    if usage is not None and queries:
+        by_answer = (model or "").removeprefix("models/").startswith(_BILLED_BY_ANSWER)
+        usage = replace(usage, web_searches=1 if by_answer else len(queries))
+    return Reading(usage=usage, model=model, odd=odd_counts(wire))
+
+
+def _queries(body: Wire) -> Iterator[str]:
+    for candidate in records(body.get("candidates")):
+        named = record(candidate.get("groundingMetadata")).get("webSearchQueries")
+        yield from (query for query in named if isinstance(query, str)) if isinstance(named, list) else ()
+
+
+def _known_queries(answer: Wire) -> frozenset[str]:
+    known = answer.get(_SEARCHES)
+    return known if isinstance(known, frozenset) else frozenset()
 
 
 def _usage(wire: Wire) -> Usage | None:
@@ -63,11 +91,14 @@ def _fold(answer: Answer, event: Wire) -> Step:
         answer["modelVersion"] = version
     usage = record(event.get("usageMetadata"))
     candidates = list(records(event.get("candidates")))
+    finish(answer, candidates, "finishReason")
+    if queries := frozenset(_queries(event)):
+        answer[_SEARCHES] = _known_queries(answer) | queries
     if _usage(usage) is not None:
         answer["usageMetadata"] = usage
-        if any(candidate.get("finishReason") for candidate in candidates):
+        if finished(answer):
             return FINAL
     return OUTPUT if any(candidate.get("content") for candidate in candidates) else SILENT
 
 
-GEMINI = Shape(read=_read, fold=_fold, needles=(b"sageMetadata",))
+GEMINI = Shape(read=_read, fold=_fold, needles=(b"sageMetadata", b"finishReason", b"webSearchQueries"))

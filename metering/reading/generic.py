@@ -1,7 +1,7 @@
 """Answers of no known family: the shape is told from the keys, event by event.
 
 What fits no shape is read by the general rule: the last usage object on the wire, at the top level, in a
-`response` or in a `message`, in Cohere's `billed_units` or Groq's `x_groq`.
+`response`, a `message` or a `delta`, in Cohere's `billed_units` or Groq's `x_groq`.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,8 @@ def _has(*keys: str) -> Callable[[Wire], bool]:
 
 _SHAPES: tuple[tuple[Callable[[Wire], bool], Shape], ...] = (
     (_typed("response."), RESPONSES),
-    (_typed("message", "content_block"), MESSAGES),
+    (_typed("message_", "content_block"), MESSAGES),
+    (lambda event: event.get("type") == "message", MESSAGES),
     (_typed("speech."), SPEECH),
     (_typed("transcript."), TRANSCRIPT),
     (_typed("image_generation.", "image_edit."), IMAGES),
@@ -72,7 +73,7 @@ def _partial(answer: Wire) -> Usage | None:
 
 
 def _plain_usage(body: Wire) -> Wire:
-    for place in (body, record(body.get("response")), record(body.get("message"))):
+    for place in (body, *(record(body.get(key)) for key in ("response", "message", "delta"))):
         usage = record(place.get("usage"))
         if read_tokens(usage) is not None or "cost_in_usd_ticks" in usage or "cost" in usage:
             return usage

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from metering.reading.costs import provider_cost_nanousd
 from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
-from metering.reading.tokens import read_tokens
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.tools import as_image_output
 from metering.reading.values import Wire, count, name, record
 from metering.usage import Reading, Usage
@@ -27,6 +27,7 @@ def _read(body: Wire) -> Reading:
         service_tier=tier(body, wire),
         extras=_svg(record(body.get("svg_usage"))),
         provider_cost_nanousd=provider_cost_nanousd(wire),
+        odd=odd_counts(wire),
     )
 
 

@@ -7,7 +7,7 @@ field, and only the end makes the usage final. Cache reads and writes are never 
 from dataclasses import replace
 
 from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
-from metering.reading.tokens import read_tokens
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.values import Wire, name, record, records
 from metering.usage import Reading, Usage
 
@@ -22,6 +22,7 @@ def _read(body: Wire) -> Reading:
         model=name(body.get("model")),
         service_tier=tier(body, wire),
         extras=_advisors(wire),
+        odd=odd_counts(wire),
     )
 
 
@@ -78,7 +79,9 @@ def _fold(answer: Answer, event: Wire) -> Step:
 def _merge(answer: Answer, usage: Wire) -> None:
     if usage:
         known = {**record(answer.get(_OPENING)), **record(answer.get("usage"))}
-        answer["usage"] = known | {key: value for key, value in usage.items() if value is not None}
+        # Counts are cumulative: a zero after a count only says that the server does not repeat it.
+        later = {key: value for key, value in usage.items() if value or (value == 0 and not known.get(key))}
+        answer["usage"] = known | later
 
 
 def _partial(answer: Wire) -> Usage | None:

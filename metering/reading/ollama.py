@@ -3,6 +3,7 @@ count.
 """
 
 from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names
+from metering.reading.tokens import odd_counts
 from metering.reading.values import Wire, count, name, record
 from metering.usage import Reading, Usage
 
@@ -14,7 +15,7 @@ def _read(body: Wire) -> Reading:
     usage = None
     if taken is not None or given is not None:
         usage = Usage(input_tokens=taken or 0, output_tokens=given or 0)
-    return Reading(usage=usage, model=name(body.get("model")))
+    return Reading(usage=usage, model=name(body.get("model")), odd=odd_counts(body))
 
 
 def _fold(answer: Answer, event: Wire) -> Step:

@@ -6,7 +6,7 @@ not yet decided. Finished tool items are kept on the way, for streams that end w
 
 from metering.reading.costs import provider_cost_nanousd
 from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
-from metering.reading.tokens import read_tokens
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.tools import TOOL_ITEMS, image_usage, with_tool_calls
 from metering.reading.values import Wire, name, record
 from metering.usage import Reading, Usage
@@ -25,12 +25,13 @@ def _read(body: Wire) -> Reading:
         service_tier=tier(body, wire),
         extras=image_usage(body),
         provider_cost_nanousd=provider_cost_nanousd(wire),
+        odd=odd_counts(wire),
     )
 
 
 def _fold(answer: Answer, event: Wire) -> Step:
-    kind, inner = event.get("type"), record(event.get("response"))
-    if kind in _TERMINAL or (not isinstance(kind, str) and ("output" in event or "usage" in event)):
+    kind, inner = name(event.get("type")), record(event.get("response"))
+    if kind in _TERMINAL or (kind is None and ("output" in event or "usage" in event)):
         return _end(answer, inner or event)
     if inner:
         keep_names(answer, inner)
@@ -38,7 +39,7 @@ def _fold(answer: Answer, event: Wire) -> Step:
         _keep_item(answer, record(event.get("item")))
     if kind in _BEFORE_OUTPUT:
         return SILENT
-    return OUTPUT if isinstance(kind, str) and kind.startswith("response.") else SILENT
+    return OUTPUT if kind is not None and kind.startswith("response.") else SILENT
 
 
 def _end(answer: Answer, body: Wire) -> Step:
@@ -53,7 +54,7 @@ def _end(answer: Answer, body: Wire) -> Step:
 
 
 def _keep_item(answer: Answer, item: Wire) -> None:
-    if item.get("type") in TOOL_ITEMS:
+    if name(item.get("type")) in TOOL_ITEMS:
         done = answer.setdefault("output", [])
         if isinstance(done, list):
             done.append({key: value for key, value in item.items() if key not in ("result", "results")})

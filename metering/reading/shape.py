@@ -6,13 +6,19 @@ In mid-stream only events with a usage object, or with one of the family's own m
 worth parsing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from metering.reading.values import Wire, name
+from metering.reading.values import Wire, count, name
 from metering.usage import Reading, Usage
 
 Answer = dict[str, object]
+
+ANSWERS = " answers"
+"""A key that no wire format has: how many answers one stream carries, where it is more than one."""
+
+_FINISHED = " finished"
+"""A key that no wire format has: which of the answers have said why they ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,21 @@ class Shape:
     """An event with one of these is parsed."""
     keys: tuple[bytes, ...] = ()
     """An event whose last such key is not null is parsed."""
+
+
+def finish(answer: Answer, choices: Iterable[Wire], reason: str) -> None:
+    """Remember which answers of a stream have ended, by the field that tells why."""
+    for choice in choices:
+        if choice.get(reason):
+            done = answer.setdefault(_FINISHED, set())
+            if isinstance(done, set):
+                done.add(count(choice.get("index")) or 0)
+
+
+def finished(answer: Answer) -> bool:
+    """Whether as many answers of the stream have ended as were asked for."""
+    done = answer.get(_FINISHED)
+    return isinstance(done, set) and len(done) >= (count(answer.get(ANSWERS)) or 1)
 
 
 def keep_names(answer: Answer, event: Wire) -> None:

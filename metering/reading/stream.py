@@ -19,7 +19,7 @@ from dataclasses import replace
 from metering.asks import Family
 from metering.reading.families import shape_of
 from metering.reading.framing import JsonSplitter, parse, splitter_for
-from metering.reading.shape import Answer, is_error
+from metering.reading.shape import ANSWERS, Answer, is_error
 from metering.reading.values import Wire, record
 from metering.reading.withholding import is_usage_chunk, without_null_usage
 from metering.sse import EventSplitter, is_error_event
@@ -40,12 +40,13 @@ _KIND = re.compile(rb'(?:"type"\s*:\s*"|\Aevent: ?)([\w.]+)')
 class StreamReader:
     """What one streamed answer says of itself, and what of it goes on to the client."""
 
-    def __init__(self, family: Family | None, *, withhold_usage: bool) -> None:
+    def __init__(self, family: Family | None, *, withhold_usage: bool, answers: int = 1) -> None:
+        """`answers`: how many were asked for, so that the end of one is not taken for the end of all."""
         self._shape = shape_of(family)
         self._withholds = withhold_usage
         self._splitter: EventSplitter | JsonSplitter | None = None
         self._opening = b""
-        self._answer: Answer = {}
+        self._answer: Answer = {ANSWERS: answers}
         self._failed = False
         self._watched = 0
         self._watching = True

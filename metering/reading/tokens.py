@@ -23,6 +23,30 @@ _OUTPUT_DETAILS = (
     "completion_token_details",
     "output_token_details",
 )
+_COUNTS = frozenset(
+    {
+        "prompt_tokens",
+        "input_tokens",
+        "completion_tokens",
+        "output_tokens",
+        "total_tokens",
+        "reasoning_tokens",
+        "cached_tokens",
+        "audio_tokens",
+        "image_tokens",
+        "cache_write_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "prompt_cache_hit_tokens",
+        "promptTokenCount",
+        "candidatesTokenCount",
+        "totalTokenCount",
+        "thoughtsTokenCount",
+        "cachedContentTokenCount",
+        "prompt_eval_count",
+        "eval_count",
+    }
+)
 _SEARCH_COUNTS = (
     ("server_tool_use", "web_search_requests"),
     ("server_tool_use_details", "web_search_requests"),
@@ -47,6 +71,19 @@ def read_tokens(wire: Wire, *, cache_beside_input: bool = False) -> Usage | None
     return _clamped(wire, stated, cache)
 
 
+def odd_counts(wire: Wire) -> tuple[str, ...]:
+    """The fields that ought to be counts and are not, by their own well-known names."""
+    places = (wire, _details(wire, _INPUT_DETAILS), _details(wire, _OUTPUT_DETAILS))
+    return tuple(
+        dict.fromkeys(
+            key
+            for place in places
+            for key, value in place.items()
+            if key in _COUNTS and value is not None and count(value) is None
+        )
+    )
+
+
 @dataclass(slots=True)
 class _Stated:
     input: int
@@ -64,9 +101,9 @@ class _Cache:
 
 
 def _stated(wire: Wire) -> _Stated | None:
-    taken = first_count(wire, "prompt_tokens", "input_tokens")
-    given = first_count(wire, "completion_tokens", "output_tokens")
-    total = count(wire.get("total_tokens"))
+    taken = first_count(wire, "prompt_tokens", "input_tokens", "inputTokens")
+    given = first_count(wire, "completion_tokens", "output_tokens", "outputTokens")
+    total = first_count(wire, "total_tokens", "totalTokens")
     if taken is None and given is None and total is None and not (_duration_ms(wire) or _characters(wire)):
         return None
     if taken is None:

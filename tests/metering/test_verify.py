@@ -55,6 +55,16 @@ def test_a_difference_is_named_and_repaired(spent: Books, statement: str, what: 
     assert verify(spent.database) == []
 
 
+def test_more_differences_than_are_counted_are_all_repaired_at_once(
+    spent: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metering.verify.DIFFERENCES_MAX", 2)
+    spoil(spent, "delete from model_hours")
+    spoil(spent, "update user_days set requests = 0, cost_nanousd = 1")
+    assert len(verify(spent.database, repair=True)) >= 4
+    assert verify(spent.database) == []
+
+
 def test_after_a_repair_the_window_counts_what_the_rows_say(spent: Books) -> None:
     limiter = spent.limiters.list()[0]
     spoil(spent, "update windows set spent_nanousd = 0, held_nanousd = 0")

@@ -259,6 +259,8 @@ INPUT_LINES = frozenset(
         "cache write",
         "cache write, long",
         "image cache write",
+        "image cache write, long",
+        "audio cache write, long",
         "audio cache write",
         "image input",
         "cached image input",
@@ -269,8 +271,19 @@ INPUT_LINES = frozenset(
 TIERS = st.sampled_from([None, "flex", "priority", "ultrafast", "warp"])
 
 
+def test_words_are_not_charged_beside_the_time_that_a_model_is_billed_by() -> None:
+    """Groq counts the tokens of a transcript and bills its seconds."""
+    part = price("whisper-large-v3", duration_ms=3_840, output_tokens=12)
+    assert lines(part) == {"milliseconds": 3_840}
+    assert not part.missing
+
+
 @settings(max_examples=300, deadline=None)
-@given(usage=usages(), priced=st.sampled_from(ROWS), tier=TIERS)
+@given(
+    usage=usages(),
+    priced=st.sampled_from([row for row in ROWS if row.rates(None, 0).bills_tokens]),
+    tier=TIERS,
+)
 def test_every_token_of_input_and_output_is_charged_exactly_once(
     usage: Usage, priced: PriceRow, tier: str | None
 ) -> None:

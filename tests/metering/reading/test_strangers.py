@@ -2,7 +2,9 @@
 
 import json
 import re
+from itertools import product
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +101,25 @@ def test_any_events_are_read_into_something_that_can_be_priced(
     require_order(reader.partial_usage or Usage())
     assert reader.usage_seen == (reader.reading.usage is not None)
     streamed_text(family, events)
+
+
+FIELDS = ("type", "object", "model", "done", "usage", "choices", "item", "response", "status")
+ODD_VALUES: tuple[object, ...] = ({}, [], {"type": {}}, [{"type": []}], 1, True)
+
+
+@pytest.mark.parametrize("family", [None, *Family])
+def test_a_field_of_another_type_is_passed_over(family: Family | None) -> None:
+    usage = {"usage": {"input_tokens": 1, "output_tokens": 1}}
+    for key, value in product(FIELDS, ODD_VALUES):
+        item = {"type": "response.output_item.done", "item": {key: value}}
+        for document in ({key: value}, {**usage, key: value}, item):
+            raw = json.dumps(document).encode()
+            reader = StreamReader(family, withhold_usage=True)
+            reader.feed(b"data: " + raw + b"\n\n")
+            reader.end()
+            require_sense(reader.reading)
+            require_sense(read_answer(family, 200, "application/json", raw))
+            streamed_text(family, [raw])
 
 
 @unhurried

@@ -280,6 +280,58 @@ def test_gemini_s_last_metadata_counts() -> None:
     )
 
 
+@pytest.mark.parametrize(("version", "billed"), [("gemini-3-pro-preview", 3), ("models/gemini-2.5-pro", 1)])
+def test_searches_that_ground_a_gemini_answer_are_counted_as_they_are_billed(
+    version: str, billed: int
+) -> None:
+    def part(queries: list[str], **end: str) -> bytes:
+        candidate = {"content": {}, "groundingMetadata": {"webSearchQueries": queries}, **end}
+        tokens = {"promptTokenCount": 5}
+        return event({"candidates": [candidate], "usageMetadata": tokens, "modelVersion": version})
+
+    reader = reader_of(Family.GEMINI, part(["a", "b"]), part(["b", "c"], finishReason="STOP"))
+
+    assert reader.reading.usage == Usage(input_tokens=5, web_searches=billed)
+
+
+def test_the_end_of_one_answer_is_not_the_end_of_all() -> None:
+    def part(index: int, finish: str | None, completion: int) -> bytes:
+        choices = [{"index": index, "delta": {"content": "a"}, "finish_reason": finish}]
+        return event({"model": "m", "choices": choices, "usage": counts(3, completion)})
+
+    reader = StreamReader(Family.CHAT, withhold_usage=False, answers=2)
+    for piece in (part(0, None, 1), part(0, "stop", 2), part(1, None, 3)):
+        reader.feed(piece)
+        assert not reader.usage_seen
+    reader.feed(part(1, "stop", 4))
+
+    assert reader.usage_seen
+    assert reader.reading.usage == Usage(input_tokens=3, output_tokens=4)
+
+
+def test_an_answer_that_never_says_why_it_ended_is_final_at_done() -> None:
+    choices = [{"index": 0, "delta": {"content": "a"}}]
+    reader = StreamReader(Family.CHAT, withhold_usage=False, answers=2)
+    reader.feed(event({"choices": choices, "usage": counts(3, 1)}))
+    assert not reader.usage_seen
+
+    reader.feed(DONE)
+
+    assert reader.usage_seen
+
+
+def test_usage_before_anything_was_put_out_is_not_the_last() -> None:
+    reader = StreamReader(Family.CHAT, withhold_usage=False)
+    reader.feed(event({"choices": [], "usage": counts(0, 0)}))
+    assert not reader.usage_seen
+
+    for piece in (chunk("Hi"), chunk(None, "stop"), event({"choices": [], "usage": counts(3, 4)})):
+        reader.feed(piece)
+
+    assert reader.usage_seen
+    assert reader.reading.usage == Usage(input_tokens=3, output_tokens=4)
+
+
 def test_gemini_s_array_of_chunks_is_read_element_by_element() -> None:
     first = b'[{"candidates":[{"content":{}}],"usageMetadata":{"promptTokenCount":5}}'
     last = b',\r\n{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7}}\n]'

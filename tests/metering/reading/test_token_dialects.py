@@ -3,7 +3,7 @@
 import pytest
 
 from metering.reading.costs import provider_cost_nanousd
-from metering.reading.tokens import read_tokens
+from metering.reading.tokens import odd_counts, read_tokens
 from metering.usage import Usage
 
 
@@ -241,6 +241,11 @@ def test_searches_that_a_usage_object_counts_are_read(wire: dict[str, object]) -
         ({"cost": 1e-10}, 1),
         ({"cost": 0}, 0),
         ({"cost": {"input_tokens_cost": 0.1, "total_cost": 0.006}}, 6_000_000),
+        # With a key of the customer's own, the model's provider bills beside OpenRouter.
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 6.3e-6}}, 6_300),
+        ({"cost": 0.1, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, 100_000_000),
+        ({"cost": 0.1, "is_byok": True}, 100_000_000),
+        ({"cost": 0.1, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.1}}, 100_000_000),
         ({"cost_in_usd_ticks": 1_918_250}, 191_825),
         ({"cost_in_usd_ticks": 11}, 2),
         ({"cost": None}, None),
@@ -254,3 +259,16 @@ def test_a_provider_s_own_figure_is_rounded_up_to_a_nanodollar(
     wire: dict[str, object], nanousd: int | None
 ) -> None:
     assert provider_cost_nanousd(wire) == nanousd
+
+
+def test_counts_that_are_none_are_named_and_strangers_keys_are_not() -> None:
+    wire = {
+        "prompt_tokens": -1,
+        "completion_tokens": float("nan"),
+        "total_tokens": True,
+        "prompt_tokens_details": {"cached_tokens": "many", "audio_tokens": None, "my secret": "x"},
+        "secret_tokens": "x",
+        "cost": "free",
+    }
+    assert odd_counts(wire) == ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")
+    assert odd_counts({"prompt_tokens": 3, "completion_tokens": 4.0, "total_tokens": "7"}) == ()
