@@ -1,0 +1,150 @@
+"""What the proxy knows of each endpoint: metered, free, or billed where nobody can see it.
+
+One line a path, `*` for a segment that is an id. Reading is free: GET, HEAD, OPTIONS and DELETE of any path pass, since
+providers bill what is created, and an answer that is read again was charged when it was made. Whatever else is not in
+this table may bill, so it is refused like what bills later or out of band, unless a limiter allows it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from metering.asks import Family
+
+
+class Kind(StrEnum):
+    """How an endpoint is treated."""
+
+    METERED = "metered"
+    FREE = "free"
+    UNMETERED = "unmetered"
+    """Its cost cannot be known when the call is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a path is. `name` is what a row records; `model` is what the path itself names."""
+
+    kind: Kind
+    name: str
+    family: Family | None = None
+    model: str | None = None
+    streams: bool = False
+    """The path alone says that the answer is a stream."""
+
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+_METERED = {
+    **{family.value: family for family in Family if family is not Family.GEMINI},
+    "chat": Family.OLLAMA_CHAT,
+    "generate": Family.OLLAMA_GENERATE,
+    "embed": Family.OLLAMA_EMBED,
+}
+
+_FREE = """
+    moderations
+    responses/input_tokens          responses/*/cancel
+    chat/completions/*
+    files                           uploads                 uploads/*/parts
+    uploads/*/complete              uploads/*/cancel
+    vector_stores                   vector_stores/*         vector_stores/*/files
+    vector_stores/*/files/*         vector_stores/*/file_batches
+    vector_stores/*/file_batches/*/cancel
+    conversations                   conversations/*         conversations/*/items
+    assistants                      assistants/*
+    threads                         threads/*               threads/*/messages
+    threads/*/messages/*            threads/*/runs/*        threads/*/runs/*/cancel
+    batches/*/cancel                messages/batches/*/cancel
+    fine_tuning/jobs/*/cancel       fine_tuning/jobs/*/pause
+    fine_tuning/checkpoints/*/permissions                   fine_tuning/alpha/graders/validate
+    containers/*/files
+    evals                           evals/*                 evals/*/runs/*
+    skills                          skills/*                skills/*/versions
+    messages/count_tokens
+    tokenize                        detokenize
+    api/show                        show
+"""
+
+_LATER = """
+    batches                         messages/batches
+    threads/runs                    threads/*/runs          threads/*/runs/*/submit_tool_outputs
+    fine_tuning/jobs                fine_tuning/jobs/*/resume                       fine_tuning/alpha/graders/run
+    videos                          videos/*/remix          videos/edits            videos/extensions
+    containers                      vector_stores/*/search  evals/*/runs
+    realtime                        realtime/sessions       realtime/transcription_sessions
+    realtime/client_secrets         realtime/calls          realtime/calls/*/accept
+    live/sessions                   live/client_secrets     decisions               chatkit/sessions
+    agents/sessions                 agents/sessions/*       agents/sessions/*/turns
+"""
+
+_GEMINI = {
+    "generateContent": (Kind.METERED, False),
+    "streamGenerateContent": (Kind.METERED, True),
+    "embedContent": (Kind.METERED, False),
+    "batchEmbedContents": (Kind.METERED, False),
+    "countTokens": (Kind.FREE, False),
+}
+
+
+def find(method: str, segments: Sequence[str]) -> Endpoint:
+    """What a method on a path is; `segments` are those behind the limiter's code."""
+    deployment, path = _reduced(segments)
+    name = "/".join(path)
+    if method in SAFE_METHODS:
+        return Endpoint(Kind.FREE, name)
+    if method != "POST":
+        return Endpoint(Kind.UNMETERED, _pattern(path) or name)
+    family = _METERED.get(name)
+    if family is not None:
+        return Endpoint(Kind.METERED, family.value, family, deployment)
+    if "models" in path[:-1] and ":" in path[-1]:
+        return _gemini(path)
+    if len(path) == 3 and path[0] == "engines" and path[2] in _METERED:
+        family = _METERED[path[2]]
+        return Endpoint(Kind.METERED, family.value, family, path[1])
+    pattern = _pattern(path)
+    return Endpoint(_KINDS.get(pattern or "", Kind.UNMETERED), pattern or name)
+
+
+def _reduced(segments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The path without what providers put before it, and the deployment that Azure puts there."""
+    path = list(segments)
+    if path[:1] in (["openai"], ["anthropic"]):
+        path = path[1:]
+    if path[:1] in (["v1"], ["v1beta"], ["v1alpha"], ["beta"]):
+        path = path[1:]
+    if path[:1] == ["openai"]:
+        path = path[1:]
+    if len(path) > 2 and path[0] == "deployments":
+        return path[1], path[2:]
+    if len(path) > 2 and path[0] == "models" and "/".join(path[1:]) in _METERED:
+        return None, path[1:]
+    return None, path
+
+
+def _gemini(path: Sequence[str]) -> Endpoint:
+    model, _, verb = path[-1].rpartition(":")
+    kind, streams = _GEMINI.get(verb, (Kind.UNMETERED, False))
+    family = Family.GEMINI if kind is Kind.METERED else None
+    return Endpoint(kind, verb, family, model, streams)
+
+
+def _pattern(path: Sequence[str]) -> str | None:
+    """The line of the table that a path is an instance of. Literal segments go before `*`."""
+    found = [known for known in _BY_LENGTH.get(len(path), ()) if _matches(known, path)]
+    if not found:
+        return None
+    closest = min(found, key=lambda known: known.count("*"))
+    return "/".join(closest)
+
+
+def _matches(known: Sequence[str], path: Sequence[str]) -> bool:
+    return all(wanted in ("*", segment) for wanted, segment in zip(known, path, strict=True))
+
+
+_KINDS = dict.fromkeys(_FREE.split(), Kind.FREE) | dict.fromkeys(_LATER.split(), Kind.UNMETERED)
+_BY_LENGTH: dict[int, list[tuple[str, ...]]] = {}
+for _line in _KINDS:
+    _parts = tuple(_line.split("/"))
+    _BY_LENGTH.setdefault(len(_parts), []).append(_parts)

@@ -1,0 +1,29 @@
+"""The one line that is written for each call."""
+
+import logging
+
+from addons.calls import Call
+from addons.logs import CALLS
+from metering.entries import Settlement
+from metering.money import dollars
+
+
+def write_line(call: Call, settlement: Settlement | None) -> None:
+    """Who called what, how it ended, and what it cost. Never a key, a code, a prompt or an answer."""
+    if not CALLS.isEnabledFor(logging.INFO):
+        return
+    tokens = 0 if settlement is None else settlement.usage.total_tokens
+    facts = {
+        "limiter": call.limiter.id,
+        "user": call.user,
+        "model": call.asked_model,
+        "endpoint": call.endpoint,
+        "status": call.status,
+        "tokens": tokens,
+        "cost": dollars(0 if settlement is None else settlement.cost_nanousd),
+        "duration": round(call.duration_s, 3),
+        "state": "released" if settlement is None else "settled",
+        "basis": None if settlement is None else settlement.basis,
+        "end": call.ending.value if call.ending is not None else None,
+    }
+    CALLS.info("call", extra={"facts": facts})

@@ -1,0 +1,65 @@
+"""Compressed answers of upstreams that were asked for identity."""
+
+import gzip
+import zlib
+
+import brotli
+import pytest
+import zstandard
+
+from addons import codings
+from addons.codings import CodingError, decoder_for, is_coded
+
+PLAIN = b'{"usage": {"prompt_tokens": 3}} ' * 50
+
+
+def _raw_deflate(data: bytes) -> bytes:
+    coder = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return coder.compress(data) + coder.flush()
+
+
+CODED = {
+    "gzip": gzip.compress(PLAIN, mtime=0),
+    "x-gzip": gzip.compress(PLAIN, mtime=0),
+    " GZIP ": gzip.compress(PLAIN, mtime=0),
+    "deflate": zlib.compress(PLAIN),
+    "br": brotli.compress(PLAIN),
+    "zstd": zstandard.compress(PLAIN),
+}
+
+
+@pytest.mark.parametrize(("coding", "coded"), [*CODED.items(), ("deflate", _raw_deflate(PLAIN))])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_coded_body_is_decoded_in_any_pieces(coding: str, coded: bytes, size: int) -> None:
+    decode = decoder_for(coding)
+    assert decode is not None
+
+    plain = b"".join(decode(coded[at : at + size]) for at in range(0, len(coded), size))
+
+    assert plain == PLAIN
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_that_is_not_what_it_says_is_an_error(coding: str) -> None:
+    decode = decoder_for(coding)
+    assert decode is not None
+
+    with pytest.raises(CodingError):
+        decode(b"\xffthis is no coded body at all, whoever looks at it")
+
+
+def test_a_body_may_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codings, "EXPANDED_BYTES_MAX", 1_000)
+    decode = decoder_for("gzip")
+    assert decode is not None
+
+    with pytest.raises(CodingError):
+        decode(CODED["gzip"])
+
+
+def test_identity_is_no_coding_and_an_unknown_one_has_no_decoder() -> None:
+    assert not is_coded("")
+    assert not is_coded("Identity")
+    assert is_coded("rot13")
+    assert decoder_for("rot13") is None
+    assert decoder_for("gzip, br") is None
