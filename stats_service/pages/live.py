@@ -1,0 +1,181 @@
+"""`/live`: figures that move, by server-sent events, from one query that all viewers share.
+
+One task reads while anybody looks: where all limiters stand, and the newest calls of the limiters whose page is open. What
+has changed since the last look goes to every viewer, already worded. Figures are absolute, so a viewer who is slow
+loses events and never memory; a new one has just been served its page, and is told what may have moved since. Streams
+end when the service stops and when a session does.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+
+from metering.clock import SECOND_US, rfc3339
+from metering.errors import StoreError
+from stats_service.pages import call_rows, formats
+from stats_service.pages.calls import Call
+from stats_service.pages.site import Site
+from stats_service.pages.standing import Standing
+
+LOOK_EVERY_S = 1.5
+RECENT_US = 60 * SECOND_US
+CALLS = 30
+"""How many calls a limiter's page shows and keeps up to date."""
+_PING_EVERY_S = 15.0
+_QUEUED = 64
+Event = bytes
+Looked = tuple[list[Standing], dict[str, list[Call]]]
+
+
+@dataclass(eq=False, slots=True)
+class Viewer:
+    """One open page. `limiter_id` is the limiter whose calls it shows, if any."""
+
+    limiter_id: str | None
+    is_new: bool = True
+    queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(_QUEUED))
+
+    def send(self, event: Event | None) -> None:
+        """Drop the oldest where the viewer does not keep up."""
+        if self.queue.full():
+            self.queue.get_nowait()
+        self.queue.put_nowait(event)
+
+
+class Hub:
+    """The one reader and its viewers. Lives on the event loop."""
+
+    def __init__(self, site: Site, every_s: float = LOOK_EVERY_S) -> None:
+        self._site = site
+        self._every_s = every_s
+        self._viewers: set[Viewer] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._figures: dict[str, tuple[object, ...]] = {}
+        self._calls: dict[str, dict[int, str]] = {}
+        self._row = site.templates.get_template("_call_row.html")
+        self._parts = site.templates.get_template("_parts.html").make_module({})
+        self._closed = False
+        self.looks = 0
+        """How often the database was read, however many look."""
+
+    async def stream(self, limiter_id: str | None, is_valid: Callable[[], bool]) -> AsyncIterator[Event]:
+        """The events of one viewer, until he leaves, his session ends or the hub closes."""
+        viewer = Viewer(limiter_id)
+        self._viewers.add(viewer)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look())
+        try:
+            yield b"retry: 3000\n\n"
+            while not self._closed:
+                event: Event | None = b": still here\n\n"
+                with contextlib.suppress(TimeoutError):
+                    event = await asyncio.wait_for(viewer.queue.get(), _PING_EVERY_S)
+                if event is None:
+                    return
+                if not is_valid():
+                    yield b"event: signed-out\ndata: {}\n\n"
+                    return
+                yield event
+        finally:
+            self._viewers.discard(viewer)
+
+    def close(self) -> None:
+        """End all streams, so that the server can stop."""
+        self._closed = True
+        for viewer in self._viewers:
+            viewer.send(None)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _look(self) -> None:
+        while self._viewers and not self._closed:
+            watched = {viewer.limiter_id for viewer in self._viewers if viewer.limiter_id}
+            # A database that is busy or gone is tried again.
+            with contextlib.suppress(StoreError):
+                self._publish(*await run_in_threadpool(self._read, watched))
+            await asyncio.sleep(self._every_s)
+        self._figures.clear()
+        self._calls.clear()
+
+    def _read(self, watched: set[str]) -> Looked:
+        now_us = self._site.now_us()
+        limiters = self._site.services.limiters.list()
+        with self._site.reader() as connection:
+            standings = self._site.standings(connection, limiters, now_us)
+            calls = {
+                one.id: call_rows.newest(connection, one, CALLS) for one in limiters if one.id in watched
+            }
+        self.looks += 1
+        return standings, calls
+
+    def _publish(self, standings: Sequence[Standing], calls: Mapping[str, Sequence[Call]]) -> None:
+        figures = {one.id: _figures(one) for one in standings}
+        moved = [one for one in standings if self._figures and self._figures.get(one.id) != figures[one.id]]
+        recent = [one for one in standings if (one.last_call_us or 0) > one.now_us - RECENT_US]
+        for_known = _event("figures", [worded(one) for one in moved])
+        for_new = _event(
+            "figures", [worded(one) for one in {one.id: one for one in (*moved, *recent)}.values()]
+        )
+        states = {key: {call.id: call.state for call in newest} for key, newest in calls.items()}
+        for viewer in self._viewers:
+            if moved or (viewer.is_new and recent):
+                viewer.send(for_new if viewer.is_new else for_known)
+            watched = viewer.limiter_id
+            if watched is not None and watched in calls:
+                known = {} if viewer.is_new else self._calls.get(watched, {})
+                rows = [call for call in calls[watched] if known.get(call.id) != call.state]
+                if rows:
+                    body = {"limiter": watched, "rows": [self._worded_row(call) for call in rows]}
+                    viewer.send(_event("calls", body))
+            viewer.is_new = False
+        self._figures, self._calls = figures, states
+
+    def _worded_row(self, call: Call) -> dict[str, object]:
+        return {"id": call.id, "html": self._row.render(call=call, parts=self._parts)}
+
+
+def worded(one: Standing) -> dict[str, object]:
+    """Where a limiter stands, in the words and classes of the page."""
+    last_us = one.last_call_us
+    return {
+        "id": one.id,
+        "spent": formats.money(one.spent_nanousd),
+        "spent_exact": formats.exact(one.spent_nanousd),
+        "held": formats.money(one.held_nanousd),
+        "held_exact": formats.exact(one.held_nanousd),
+        "remaining": formats.money(one.remaining_nanousd),
+        "remaining_exact": formats.exact(one.remaining_nanousd),
+        "percent": one.percent,
+        "requests": formats.count(one.requests),
+        "status": one.status,
+        "status_text": one.status_text,
+        "level": one.level,
+        "bar_spent": one.bar.spent,
+        "bar_held": one.bar.held,
+        "bar_text": one.bar_text,
+        "end": rfc3339(one.end_us),
+        "pace": str(one.pace.html),
+        "last": None if last_us is None else rfc3339(last_us),
+    }
+
+
+def _figures(one: Standing) -> tuple[object, ...]:
+    """What has to change for a viewer to be told. The pace drifts all the time and is told along."""
+    return (
+        one.spent_nanousd,
+        one.held_nanousd,
+        one.requests,
+        one.budget_nanousd,
+        one.is_active,
+        one.enforcement,
+        one.end_us,
+        one.last_call_us,
+    )
+
+
+def _event(name: str, body: object) -> Event:
+    return f"event: {name}\ndata: {json.dumps(body, separators=(',', ':'))}\n\n".encode()

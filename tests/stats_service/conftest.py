@@ -1,0 +1,29 @@
+"""What the tests of the service have in common."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.stats_service.service import Service, signed_in
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """The service on a fresh database, at noon."""
+    return Service(tmp_path)
+
+
+@pytest.fixture
+def stranger(service: Service) -> Iterator[TestClient]:
+    """Somebody without a token."""
+    with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def admin(service: Service) -> Iterator[TestClient]:
+    """The administrator's program."""
+    with service.client() as client:
+        yield signed_in(client)

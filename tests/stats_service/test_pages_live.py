@@ -1,0 +1,187 @@
+"""The live stream: one query for all viewers, only what moved, and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metering.clock import parse_time
+from metering.money import NANO
+from stats_service.pages.live import _QUEUED, Hub, Viewer
+from stats_service.pages.remembered import Remembered
+from stats_service.pages.site import Site as PagesSite
+from tests.stats_service.pages_site import Site
+
+NOON = parse_time("2026-11-24T12:00:00Z")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, now=NOON)
+
+
+async def following(events: AsyncIterator[bytes], name: str) -> Any:
+    """The body of the next event of this name."""
+    async with asyncio.timeout(10):
+        async for event in events:
+            head, _, body = event.decode().partition("\ndata: ")
+            if head == f"event: {name}":
+                return json.loads(body)
+    raise AssertionError(f"The stream ended without {name}.")
+
+
+def test_all_viewers_share_one_query(site: Site) -> None:
+    limiter = site.create()
+
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0)
+        streams = [hub.stream(None, lambda: True) for _ in range(20)]
+        for stream in streams:
+            await anext(stream)
+        looks = hub.looks
+        site.spend(limiter)
+        bodies = await asyncio.gather(*(following(stream, "figures") for stream in streams))
+        assert all(body == bodies[0] for body in bodies)
+        assert hub.looks - looks < 20
+        hub.close()
+        for stream in streams:
+            await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_only_limiters_that_moved_are_told_in_the_words_of_the_page(site: Site) -> None:
+    limiter, _ = site.create("Moves", "20"), site.create("Rests", "20")
+
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(None, lambda: True)
+        await anext(stream)
+        while not hub.looks:
+            await asyncio.sleep(0)
+        site.spend(limiter, 15 * NANO)
+        site.hold(limiter, 2 * NANO)
+        body = await following(stream, "figures")
+        while body[0]["held"] != "$2.00":
+            body = await following(stream, "figures")
+        assert [one["id"] for one in body] == [limiter.id]
+        assert (body[0]["spent"], body[0]["remaining"], body[0]["percent"]) == ("$15.00", "$3.00", "85%")
+        assert (body[0]["status"], body[0]["status_text"]) == ("warn", "Near its budget")
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_the_calls_of_a_limiter_go_to_who_looks_at_it_and_change_once_they_end(site: Site) -> None:
+    limiter, other = site.create("One"), site.create("Other")
+    site.spend(other)
+
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(limiter.id, lambda: True)
+        await anext(stream)
+        call = site.hold(limiter, user="<b>")
+        body = await following(stream, "calls")
+        assert body["limiter"] == limiter.id
+        assert [row["id"] for row in body["rows"]] == [call]
+        assert "in flight" in body["rows"][0]["html"]
+        assert "<b>" not in body["rows"][0]["html"]
+        second = site.spend(limiter)
+        body = await following(stream, "calls")
+        assert second in [row["id"] for row in body["rows"]]
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_streams_end_when_the_service_stops(site: Site) -> None:
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=30)
+        stream = hub.stream(None, lambda: True)
+        await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream, None))
+        await asyncio.sleep(0)
+        hub.close()
+        async with asyncio.timeout(5):
+            assert await waiting is None
+
+    asyncio.run(look())
+
+
+def test_a_stream_ends_with_its_session(site: Site) -> None:
+    limiter = site.create()
+
+    async def look() -> None:
+        valid = True
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(None, lambda: valid)
+        await anext(stream)
+        valid = False
+        site.spend(limiter)
+        assert await following(stream, "signed-out") == {}
+        assert await anext(stream, None) is None
+        hub.close()
+
+    asyncio.run(look())
+
+
+def test_nobody_looking_means_no_query(site: Site) -> None:
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0)
+        stream = hub.stream(None, lambda: True)
+        await anext(stream)
+        await stream.aclose()
+        assert hub._task is not None
+        async with asyncio.timeout(10):
+            await hub._task
+        hub.close()
+
+    asyncio.run(look())
+
+
+def test_a_viewer_who_does_not_read_keeps_only_the_newest(site: Site) -> None:
+    viewer = Viewer(None)
+    for number in range(_QUEUED + 5):
+        viewer.send(str(number).encode())
+    assert viewer.queue.qsize() == _QUEUED
+    assert viewer.queue.get_nowait() == b"5"
+
+
+def test_what_is_quick_is_computed_each_time_and_what_is_slow_is_kept() -> None:
+    computed: list[str] = []
+    now = [0.0]
+
+    def compute(key: str) -> int:
+        computed.append(key)
+        now[0] += 1.0 if key == "slow" else 0.001
+        return len(computed)
+
+    sums = Remembered[str, int](compute, 60, lambda: now[0])
+    assert [sums.get("quick"), sums.get("quick")] == [1, 2]
+    assert [sums.get("slow"), sums.get("slow")] == [3, 3]
+
+
+def test_what_is_old_is_served_once_more_and_refreshed() -> None:
+    now = [0.0]
+    values = iter((1, 2))
+
+    def compute(_: str) -> int:
+        now[0] += 1
+        return next(values)
+
+    sums = Remembered[str, int](compute, 60, lambda: now[0])
+    assert sums.get("a") == 1
+    now[0] += 100
+    assert sums.get("a") == 1
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(5)
+    assert sums.get("a") == 2
