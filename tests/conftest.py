@@ -1,0 +1,21 @@
+"""What all tests have in common."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+CHANGED = ("", "addons", "metering", "calls", "stats_service")
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_was() -> Iterator[None]:
+    """A proxy or a service in this process takes the loggers over; the next test has them as they were."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    levels = [logging.getLogger(name).level for name in CHANGED]
+    yield
+    for handler in [added for added in root.handlers if added not in handlers]:
+        root.removeHandler(handler)
+    for name, level in zip(CHANGED, levels, strict=True):
+        logging.getLogger(name).setLevel(level)
