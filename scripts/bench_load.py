@@ -8,6 +8,7 @@ remembering anything.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,6 +173,8 @@ def served(upstream_url: str, folder: Path, workers: int) -> Iterator[Proxy]:
     code = create_limiter(folder, upstream_url)
     settings = _settings(folder, port) | {"WORKERS": str(workers), "STATS_PORT": str(free_port())}
     with running([sys.executable, "-O", "-m", "addons.serve"], settings, port) as process:
+        # The supervisor listens before its workers can answer.
+        until_healthy(port)
         yield Proxy(process, f"http://127.0.0.1:{port}/v1/{code}")
 
 
@@ -262,6 +266,20 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def until_healthy(port: int) -> None:
+    """Wait until `/healthz` answers. Raises RuntimeError when it does not within 30 s."""
+    stop = time.monotonic() + 30
+    while time.monotonic() < stop:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == HTTPStatus.OK:
+                return
+        connection.close()
+        time.sleep(0.05)
+    raise RuntimeError(f"Nothing on port {port} was healthy within 30 s.")
 
 
 def _until_listening(process: subprocess.Popen[bytes], port: int) -> None:

@@ -199,6 +199,7 @@ def _product(folder: Path, service_port: int) -> Iterator[tuple[int, int]]:
     # Here dying is the purpose, and no sign of a worker that cannot live.
     command = [sys.executable, "-O", "-m", "addons.serve", "--deaths-per-minute", "1000000"]
     with load.running(command, settings, service_port) as process:
+        load.until_healthy(port)
         yield process.pid, port
 
 

@@ -54,7 +54,8 @@ class Hub:
         self._every_s = every_s
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
-        self._figures: dict[str, tuple[object, ...]] = {}
+        self._figures: dict[str, tuple[object, ...]] | None = None
+        """What the viewers know; none of them has been told anything before the first look."""
         self._calls: dict[str, dict[int, str]] = {}
         self._row = site.templates.get_template("_call_row.html")
         self._parts = site.templates.get_template("_parts.html").make_module({})
@@ -98,7 +99,7 @@ class Hub:
             with contextlib.suppress(StoreError):
                 self._publish(*await run_in_threadpool(self._read, watched))
             await asyncio.sleep(self._every_s)
-        self._figures.clear()
+        self._figures = None
         self._calls.clear()
 
     def _read(self, watched: set[str]) -> Looked:
@@ -114,7 +115,8 @@ class Hub:
 
     def _publish(self, standings: Sequence[Standing], calls: Mapping[str, Sequence[Call]]) -> None:
         figures = {one.id: _figures(one) for one in standings}
-        moved = [one for one in standings if self._figures and self._figures.get(one.id) != figures[one.id]]
+        known_figures = figures if self._figures is None else self._figures
+        moved = [one for one in standings if known_figures.get(one.id) != figures[one.id]]
         recent = [one for one in standings if (one.last_call_us or 0) > one.now_us - RECENT_US]
         for_known = _event("figures", [worded(one) for one in moved])
         for_new = _event(

@@ -16,7 +16,7 @@ Sums = tuple[int, int, int, int]
 """Requests, prompt tokens, completion tokens, cost in nanodollars."""
 NOTHING: Sums = (0, 0, 0, 0)
 UserKey = tuple[int, str]
-_DAILY_UP_TO = 92
+_DAILY_UP_TO = 62
 
 
 @dataclass(frozen=True, slots=True)

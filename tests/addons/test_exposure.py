@@ -314,3 +314,31 @@ async def test_a_client_that_expects_to_be_asked_is_asked(proxy: Proxied, upstre
         assert (await client.reply()).status == 200
 
     assert upstream.received[0].header("expect") is None
+
+
+async def test_a_client_that_does_not_read_keeps_no_socket_open(
+    proxy: Proxied, upstream: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from addons import connections
+
+    monkeypatch.setattr(connections, "LINGER_S", 0.05)
+    limiter = proxy.limiter(upstream)
+    upstream.handler = lambda _: Answer(
+        headers=[("content-type", "application/octet-stream")], body=b"a" * 30_000_000
+    )
+
+    async with proxy.connected() as client:
+        # It stops to read after what its own buffer holds.
+        await client.send(request("GET", f"/v1/{limiter.code}/files/f/content"))
+        await proxy.until(
+            lambda: any(
+                peer.transport and peer.transport.get_write_buffer_size() for _, peer in proxy.run.peers
+            )
+        )
+        ((identity, peer),) = proxy.run.peers
+        assert peer.transport is not None
+        connections.close_client(proxy.master, identity)
+        one = peer.transport.get_extra_info("socket")
+        await proxy.until(lambda: one.fileno() == -1)
+
+    assert len(proxy.run.peers) == 0

@@ -1,7 +1,7 @@
 """Upstreams behind TLS: verified, by name, or not spoken to."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,22 +15,22 @@ from cryptography.x509.oid import NameOID
 
 from scripts.standin import StandIn
 from tests.addons.proxy import Proxied
-from tests.addons.wire import COST_NANOUSD
+from tests.addons.wire import COST_NANOUSD, chat
 
 
 def certificate(folder: Path, host: str) -> Path:
     """A certificate that signs itself, with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(day - datetime.timedelta(days=3_650))
-        .not_valid_after(day + datetime.timedelta(days=36_500))
+        .not_valid_before(day - dt.timedelta(days=3_650))
+        .not_valid_after(day + dt.timedelta(days=36_500))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -79,8 +79,6 @@ async def test_an_upstream_with_a_certificate_that_is_trusted_is_spoken_to(
 
         replies = []
         async with proxy.connected() as client:
-            from tests.addons.wire import chat
-
             for _ in range(2):
                 await client.send(chat(limiter.code))
                 replies.append(await client.reply())

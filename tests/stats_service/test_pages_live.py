@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from metering.clock import parse_time
+from metering.clock import HOUR_US, parse_time
 from metering.money import NANO
 from stats_service.pages.live import _QUEUED, Hub, Viewer
 from stats_service.pages.remembered import Remembered
@@ -73,6 +73,23 @@ def test_only_limiters_that_moved_are_told_in_the_words_of_the_page(site: Site) 
         assert [one["id"] for one in body] == [limiter.id]
         assert (body[0]["spent"], body[0]["remaining"], body[0]["percent"]) == ("$15.00", "$3.00", "85%")
         assert (body[0]["status"], body[0]["status_text"]) == ("warn", "Near its budget")
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_the_first_limiter_of_all_is_told_to_who_looked_at_an_empty_page(site: Site) -> None:
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(None, lambda: True)
+        await anext(stream)
+        while not hub.looks:
+            await asyncio.sleep(0)
+        # An hour ago, so that it is told because it is new, not because its call is.
+        site.spend(site.create(period="month"), NANO, at_us=site.clock() - HOUR_US)
+        body = await following(stream, "figures")
+        assert body[0]["spent"] == "$1.00"
         hub.close()
         await stream.aclose()
 
