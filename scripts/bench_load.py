@@ -273,11 +273,11 @@ def until_healthy(port: int) -> None:
     stop = time.monotonic() + 30
     while time.monotonic() < stop:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/healthz")
-            if connection.getresponse().status == HTTPStatus.OK:
-                return
-        connection.close()
+            with connection.getresponse() as answer:
+                if answer.status == HTTPStatus.OK:
+                    return
         time.sleep(0.05)
     raise RuntimeError(f"Nothing on port {port} was healthy within 30 s.")
 

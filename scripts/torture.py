@@ -128,8 +128,8 @@ def _call(port: int, code: str, body: str, *, streamed: bool) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", f"/v1/{code}/chat/completions", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
+        with connection.getresponse() as answer:
+            text = answer.read()
         return answer.status == 200 and (not streamed or text.endswith(b"data: [DONE]\n\n"))
     except (OSError, http.client.HTTPException):
         time.sleep(0.01)
@@ -143,8 +143,9 @@ def _watch_service(port: int, stop: threading.Event, failures: list[str]) -> Non
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request("GET", "/healthz")
-            if (status := connection.getresponse().status) != 200:
-                failures.append(f"status {status}")
+            with connection.getresponse() as answer:
+                if answer.status != 200:
+                    failures.append(f"status {answer.status}")
         except (OSError, http.client.HTTPException) as error:
             failures.append(repr(error))
         finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, StorageState, expect, sync_playwright
 
 from tests.browser.product import Product
 from tests.stats_service.pages_site import PASSWORD, ROOT
@@ -81,6 +81,16 @@ def sign_in(page: Page, url: str, password: str = PASSWORD) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Limiters", exact=True)).to_be_visible()
+
+
+def card(page: Page, name: str) -> Locator:
+    """The card of a limiter."""
+    return page.locator(".card", has=page.get_by_role("link", name=name, exact=True))
+
+
+def names(page: Page) -> list[str]:
+    """Those of the cards, in their order."""
+    return page.locator(".card h2").all_inner_texts()
 
 
 @pytest.fixture

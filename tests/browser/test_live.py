@@ -11,9 +11,8 @@ from metering.entries import Settlement
 from metering.ledger import Ledger
 from metering.money import NANO
 from metering.usage import Usage
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, card
 from tests.browser.product import Product
-from tests.browser.test_journeys import card
 
 
 def settle(product: Product, request_id: int, nanousd: int) -> None:

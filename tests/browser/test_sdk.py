@@ -12,8 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from scripts.standin import StandIn, ThreadedStandIn
 from scripts.standin_openai import FakeOpenAI
-from tests.browser.conftest import WIDE, sign_in
-from tests.browser.test_journeys import card
+from tests.browser.conftest import WIDE, card, sign_in
 from tests.end_to_end.stack import PASSWORD, Stack
 
 
