@@ -17,6 +17,9 @@ from metering.rollups import Rollups, tally
 from metering.usage import Usage
 from metering.windows import WindowFigures, Windows
 
+KNOWN_KEYS_MAX = 10_000
+"""Fingerprints of client keys kept of one limiter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -157,6 +160,10 @@ class Batch:
             _COUNT_REFUSALS, [(limiter, hour_us, code, count) for (limiter, code), count in counts.items()]
         )
 
+    def know_key(self, limiter: int, key: str) -> None:
+        """Keep that an upstream has taken a client key. A limiter with very many of them learns no more."""
+        self._connection.execute(_KNOW_KEY, (limiter, key, limiter, KNOWN_KEYS_MAX))
+
     def figures(self) -> dict[int, Figures]:
         """The current windows of the limiters that this batch has touched, for response headers."""
         current = {}
@@ -228,6 +235,9 @@ _LEARN = """
     insert into learned (limiter, model, output_tokens, input_ratio_ppm) values (?, ?, ?, ?)
     on conflict (limiter, model) do update set
         output_tokens = excluded.output_tokens, input_ratio_ppm = excluded.input_ratio_ppm"""
+_KNOW_KEY = """
+    insert or ignore into known_keys (limiter, key)
+    select ?, ? where (select count(*) from known_keys where limiter = ?) < ?"""
 _COUNT_REFUSALS = """
     insert into refusals (limiter, hour_us, code, count) values (?, ?, ?, ?)
     on conflict (limiter, hour_us, code) do update set count = count + excluded.count"""

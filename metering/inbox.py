@@ -37,6 +37,15 @@ class EndJob:
 
 
 @dataclass(slots=True, eq=False)
+class KeyJob:
+    """An upstream has taken a client key, of which this is the fingerprint."""
+
+    limiter_key: int
+    key: str
+    patience_s: float = SETTLE_PATIENCE_S
+
+
+@dataclass(slots=True, eq=False)
 class BarrierJob:
     """Somebody wants to know when all that was queued before is written."""
 
@@ -58,7 +67,7 @@ class StopJob:
     patience_s: float = 0.0
 
 
-Job = AdmitJob | EndJob | BarrierJob | NudgeJob | StopJob
+Job = AdmitJob | EndJob | KeyJob | BarrierJob | NudgeJob | StopJob
 
 
 class Inbox:

@@ -152,5 +152,11 @@ def learned(connection: sqlite3.Connection, limiter_key: int, model: str) -> Lea
     return LearnedFigures(*found) if found else None
 
 
+def knows_key(connection: sqlite3.Connection, limiter_key: int, key: str) -> bool:
+    """Whether a client key has ever had a 2xx through a limiter, read on any connection. `key` is a fingerprint."""
+    return connection.execute(_KNOWS_KEY, (limiter_key, key)).fetchone() is not None
+
+
 _MOVED = "the database file was moved, replaced or deleted while it was in use"
 _LEARNED = "select output_tokens, input_ratio_ppm from learned where limiter = ? and model = ?"
+_KNOWS_KEY = "select 1 from known_keys where limiter = ? and key = ?"

@@ -14,8 +14,8 @@ class CallRow:
     started_at_us: int
     finished_at_us: int | None
     user: str
-    model: str
-    """The one that served it, once that is known."""
+    model_asked: str
+    model_served: str | None
     endpoint: str
     status: int | None
     streamed: bool
@@ -24,8 +24,16 @@ class CallRow:
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int
+    hold_nanousd: int
     cost_nanousd: int | None
     basis: str | None
+    over_budget: bool
+    bound_exceeded: bool
+
+    @property
+    def model(self) -> str:
+        """The one that served it, once that is known."""
+        return self.model_served or self.model_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +53,21 @@ def page_of_calls(
         found = connection.execute(_NEWEST, (limiter.key, limit + 1)).fetchall()
     else:
         found = connection.execute(_OLDER, (limiter.key, before, limit + 1)).fetchall()
-    calls = [_call(row) for row in found[:limit]]
+    calls = [call_of(row) for row in found[:limit]]
     return CallPage(calls, calls[-1].id if len(found) > limit else None)
 
 
-def _call(row: tuple[object, ...]) -> CallRow:
+def call_of(row: tuple[object, ...]) -> CallRow:
+    """The call that a row of `COLUMNS` is."""
     values = dict(zip(CallRow.__dataclass_fields__, row, strict=True))
-    values["streamed"] = bool(values["streamed"])
+    for flag in ("streamed", "over_budget", "bound_exceeded"):
+        values[flag] = bool(values[flag])
     return CallRow(**values)  # type: ignore[arg-type]  # The table is STRICT.
 
 
-_SELECT = """
-    select id, admitted_at_us, finished_at_us, user, coalesce(model_served, model), endpoint, status, streamed, state,
-        input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_nanousd, basis
-    from requests where limiter = ?1"""
+COLUMNS = """id, admitted_at_us, finished_at_us, user, model, model_served, endpoint, status, streamed, state, input_tokens,
+    cached_tokens, output_tokens, reasoning_tokens, hold_nanousd, cost_nanousd, basis, over_budget, bound_exceeded"""
+_SELECT = f"select {COLUMNS} from requests where limiter = ?1"
 _NEWEST = f"{_SELECT} order by admitted_at_us desc, id desc limit ?2"
 _OLDER = f"""
     {_SELECT} and (admitted_at_us, id) < (select admitted_at_us, id from requests where id = ?2 and limiter = ?1)

@@ -15,21 +15,22 @@ STEP_ROWS = 1_000
 
 
 def prune(database: Database, days: int, now_us: int, *, step_rows: int = STEP_ROWS) -> int:
-    """Delete the requests of whole days that are older than `days`; returns how many. Raises StoreError.
+    """Delete the requests of whole days that are older than `days`; returns how many. Raises StoreError."""
+    deleted = 0
+    while step := prune_step(database, days, now_us, step_rows):
+        deleted += step
+    return deleted
 
-    Each step is a transaction of its own, so that calls get in between.
+
+def prune_step(database: Database, days: int, now_us: int, rows: int = STEP_ROWS) -> int:
+    """Delete at most `rows` of them; 0 once all are gone. Raises StoreError.
+
+    A transaction of its own, so that calls get in between, and nobody who wants to stop has to wait for the rest.
     """
     if days < DAYS_MIN:
         raise ValueError(f"days must be at least {DAYS_MIN}")
     wanted_us = now_us - days * DAY_US
     wanted_us -= wanted_us % DAY_US
-    deleted = 0
-    while step := _step(database, wanted_us, step_rows):
-        deleted += step
-    return deleted
-
-
-def _step(database: Database, wanted_us: int, rows: int) -> int:
     with database.transaction("delete old requests") as connection:
         connection.execute(_MOVE, (wanted_us, wanted_us))
         # A step that was interrupted, or a longer retention since, leaves rows behind the watermark: they go too.

@@ -235,4 +235,16 @@ def m004_counts(tables: "Tables") -> None:
     tables.conn.execute("insert into retention values (1, 0)")
 
 
-MIGRATIONS: list[Callable[["Tables"], None]] = [m001_limiters, m002_requests, m003_projections, m004_counts]
+def m005_known_keys(tables: "Tables") -> None:
+    """Fingerprints of the client keys that an upstream has taken."""
+    tables.conn.execute("""
+        create table known_keys (
+            limiter integer not null references limiters (key),
+            key text not null,
+            primary key (limiter, key)
+        ) strict, without rowid""")
+
+
+MIGRATIONS: list[Callable[["Tables"], None]] = [
+    *(m001_limiters, m002_requests, m003_projections, m004_counts, m005_known_keys)
+]

@@ -15,7 +15,7 @@ from metering.database import Database
 from metering.entries import Admission, Admitted, Figures, Refused, Settlement
 from metering.errors import StoreError
 from metering.figures import FigureBoard
-from metering.inbox import AdmitJob, BarrierJob, EndJob, Inbox, Job, NudgeJob, RefusalCounts
+from metering.inbox import AdmitJob, BarrierJob, EndJob, Inbox, Job, KeyJob, NudgeJob, RefusalCounts
 from metering.ledger import Ledger
 from metering.writer_thread import Report, WriterThread
 
@@ -59,7 +59,13 @@ class LedgerWriter:
     @property
     def alive(self) -> bool:
         """Whether calls can be admitted."""
-        return self._thread is not None and self._thread.is_alive() and not self._is_closing
+        return self._is_writing and not self._is_closing
+
+    @property
+    def _is_writing(self) -> bool:
+        # The thread says that it ends a moment before it is gone: what is queued in between nobody would read.
+        ended = self._finished is None or self._finished.done()
+        return self._thread is not None and not ended and self._thread.is_alive()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the ledger and start the thread. Raises StoreError."""
@@ -104,6 +110,11 @@ class LedgerWriter:
         """Queue the release of a hold: the call consumed nothing."""
         self._queue_end(EndJob(request_id, None, status))
 
+    def know_key(self, limiter_key: int, key: str) -> None:
+        """Queue that an upstream has taken a client key. Written with the next batch."""
+        if self.alive:
+            self._inbox.put(KeyJob(limiter_key, key))
+
     def refused(self, limiter_key: int, code: str) -> None:
         """Count a refusal, whoever refused. Written within about a second."""
         if self._refusals.add(limiter_key, code) and self.alive:
@@ -137,7 +148,7 @@ class LedgerWriter:
         return False
 
     def _queue_end(self, job: EndJob) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if not self._is_writing:
             log.error("Request %d cannot be resolved: the ledger is not being written.", job.request_id)
             return
         self._board.queued(job)

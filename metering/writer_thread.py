@@ -23,6 +23,7 @@ from metering.inbox import (
     EndJob,
     Inbox,
     Job,
+    KeyJob,
     RefusalCounts,
     StopJob,
 )
@@ -146,6 +147,8 @@ class WriterThread:
                 if job.settlement is None:
                     return batch.release(job.request_id, job.status)
                 return batch.settle(job.settlement)
+            if isinstance(job, KeyJob):
+                batch.know_key(job.limiter_key, job.key)
         except Exception as fault:
             if is_of_the_store(fault):
                 raise
@@ -189,7 +192,7 @@ class WriterThread:
     def _keep(self, jobs: list[Job], failure: Exception) -> None:
         """Refuse the admissions; keep the rest, in order, for a later try on a fresh connection."""
         error = failure if isinstance(failure, StoreError) else store_error("write to the ledger", failure)
-        self._kept.extend(job for job in jobs if isinstance(job, EndJob | BarrierJob))
+        self._kept.extend(job for job in jobs if isinstance(job, EndJob | KeyJob | BarrierJob))
         if monotonic_s() - self._said_at_s >= 1.0:
             self._said_at_s = monotonic_s()
             log.error("%s (%d ends of calls wait to be written)", error, len(self._kept))

@@ -78,11 +78,13 @@ class PriceBook:
         return list(self._by_name)
 
     def _resolve(self, name: str) -> Model | None:
-        forms = list(spellings(name))
-        for form in forms:
+        forms = []
+        for form in spellings(name):
+            # Nearly always the first one: the others are not even spelt.
             model = self._by_name.get(form)
             if model is not None:
                 return model
+            forms.append(form)
         for pattern, model in self._patterns:
             if any(pattern.fullmatch(form) for form in forms):
                 return model

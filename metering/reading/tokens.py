@@ -117,7 +117,10 @@ def _stated(wire: Wire) -> _Stated | None:
 
 
 def _details(wire: Wire, names: tuple[str, ...]) -> Wire:
-    return next((found for key in names if (found := record(wire.get(key)))), {})
+    for key in names:
+        if found := record(wire.get(key)):
+            return found
+    return {}
 
 
 def _duration_ms(wire: Wire) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from metering.entries import Admitted, LearnedFigures, Outcome, Refused, Settlement
 from metering.errors import LimiterNotFound, StoreError
-from metering.ledger import Ledger, learned
+from metering.ledger import Ledger, knows_key, learned
 from metering.usage import Usage
 from metering.verify import verify
 from tests.metering.books import Books
@@ -332,6 +332,20 @@ def test_refusals_are_counted_by_hour(books: Books) -> None:
         ("budget_exceeded", 6),
         ("model_not_priced", 2),
     ]
+
+
+def test_a_limiter_learns_only_so_many_client_keys(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.batch.KNOWN_KEYS_MAX", 2)
+    limiter, other = books.limiter(), books.limiter()
+    with books.ledger.batch(books.clock) as batch:
+        for key in ("key-1", "key-1", "key-2", "key-3"):
+            batch.know_key(limiter.key, key)
+        batch.know_key(other.key, "key-3")
+
+    known = books.rows("select limiter, key from known_keys")
+    assert known == [(limiter.key, "key-1"), (limiter.key, "key-2"), (other.key, "key-3")]
+    assert knows_key(books.ledger.connection, other.key, "key-3")
+    assert not knows_key(books.ledger.connection, limiter.key, "key-3")
 
 
 def test_the_window_of_an_unknown_limiter_is_not_found(books: Books) -> None:

@@ -23,7 +23,9 @@ from metering.retention import prune
 from metering.verify import verify
 from tests.metering.books import Books
 
-LIMITERS = st.integers(min_value=0, max_value=1)
+LIMITERS = st.integers(min_value=0, max_value=2)
+STRICT = 2
+"""The limiter that admits in strict alone, and keeps its period."""
 WORKERS = st.integers(min_value=0, max_value=1)
 AMOUNTS = st.integers(min_value=0, max_value=400)
 
@@ -57,8 +59,13 @@ class TwoLedgers(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.books = Books(Path(self.directory.name) / "usage_data.db")
-        self.limiters = [self.books.limiter(1_000, "day"), self.books.limiter(700, "hour")]
-        self.budgets = [1_000, 700]
+        self.limiters = [
+            self.books.limiter(1_000, "day"),
+            self.books.limiter(700, "hour"),
+            self.books.limiter(900, "day", enforcement="strict"),
+        ]
+        self.budgets = [1_000, 700, 900]
+        self.strict_budgets: dict[int, int] = {}
         self.sides = [self.start("left"), self.start("right")]
         self.model: dict[int, Modelled] = {}
         self.latest_us = self.books.now_us
@@ -79,6 +86,7 @@ class TwoLedgers(RuleBasedStateMachine):
     def admit(
         self, side: int, limiter: int, hold: int, mode: Mode, at_least: int | None, user: str
     ) -> object:
+        mode = "strict" if limiter == STRICT else mode
         call = self.books.call(self.limiters[limiter], hold, mode, at_least, user)
         used, budget = self.used(limiter), self.budgets[limiter]
         answer = self.sides[side].ledger.admit(call, self.books.now_us)
@@ -92,6 +100,8 @@ class TwoLedgers(RuleBasedStateMachine):
         if mode == "strict":
             assert answer.used_nanousd <= budget
             assert answer.held_nanousd == min(hold, budget - used)
+            if limiter == STRICT:
+                self.admitted_in_strict(budget)
         assert answer.over_budget == (mode == "observe" and used >= budget)
         self.model[answer.request_id] = Modelled(
             limiter, self.sides[side].worker.name, mode, self.books.now_us, answer.held_nanousd
@@ -158,8 +168,10 @@ class TwoLedgers(RuleBasedStateMachine):
 
     @rule(limiter=LIMITERS, period=st.sampled_from(Period))
     def change_period(self, limiter: int, period: Period) -> None:
-        before = self.limiters[limiter]
-        self.limiters[limiter] = self.books.limiters.update(before.id, period_type=period.value)
+        # Several windows that were within the budget may together make a longer one that is not.
+        if limiter != STRICT:
+            before = self.limiters[limiter]
+            self.limiters[limiter] = self.books.limiters.update(before.id, period_type=period.value)
 
     @rule(limiter=LIMITERS, budget=st.integers(min_value=0, max_value=2_000))
     def edit_budget(self, limiter: int, budget: int) -> None:
@@ -200,6 +212,16 @@ class TwoLedgers(RuleBasedStateMachine):
     @invariant()
     def sums_agree_with_rows(self) -> None:
         assert verify(self.books.database, integrity=False) == []
+
+    @invariant()
+    def strict_never_exceeds(self) -> None:
+        """Whatever else happened: what a window spent and holds is within a budget that it was admitted under."""
+        limiter = self.limiters[STRICT]
+        rows = self.sides[0].ledger.connection.execute(
+            "select start_us, spent_nanousd + held_nanousd from windows where limiter = ?", (limiter.key,)
+        )
+        for start_us, used_nanousd in rows.fetchall():
+            assert used_nanousd <= self.strict_budgets.get(start_us, 0)
 
     @invariant()
     def windows_agree_with_the_model(self) -> None:
@@ -244,6 +266,10 @@ class TwoLedgers(RuleBasedStateMachine):
             for known in self.model.values()
             if known.limiter == limiter and known.admitted_at_us in window
         )
+
+    def admitted_in_strict(self, budget: int) -> None:
+        start_us = window_at(self.limiters[STRICT].period, self.books.now_us).start_us
+        self.strict_budgets[start_us] = max(budget, self.strict_budgets.get(start_us, 0))
 
     def expired(self, worker: str) -> None:
         for known in self.model.values():

@@ -86,9 +86,10 @@ def plan(connection: sqlite3.Connection, sql: str) -> str:
 @pytest.mark.parametrize(
     ("sql", "search"),
     [
-        (reports._LIMITERS, "SEARCH model_hours USING PRIMARY KEY (limiter=? AND hour_us>? AND hour_us<?)"),
-        (reports._MODELS, "SEARCH model_hours USING PRIMARY KEY (limiter=? AND hour_us>? AND hour_us<?)"),
+        (reports._HOURS, "SEARCH model_hours USING PRIMARY KEY (limiter=? AND hour_us>? AND hour_us<?)"),
         (reports._USERS, "SEARCH user_days USING PRIMARY KEY (limiter=? AND day_us>? AND day_us<?)"),
+        (reports._USER_COSTS, "SEARCH user_days USING PRIMARY KEY (limiter=? AND day_us>? AND day_us<?)"),
+        (reports._DAY_COSTS, "SEARCH user_days USING PRIMARY KEY (limiter=? AND day_us>? AND day_us<?)"),
         (report_windows._REFUSALS, "SEARCH refusals USING PRIMARY KEY (limiter=? AND hour_us>?)"),
         (report_windows._IN_FLIGHT, "USING INDEX requests_held"),
         (report_calls._NEWEST, "SEARCH requests USING INDEX requests_by_time (limiter=?)"),

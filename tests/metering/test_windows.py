@@ -16,6 +16,45 @@ def test_a_new_period_is_a_new_window_and_the_old_row_goes(books: Books) -> None
     assert books.rows("select count(*) from windows") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("period", "last", "following"),
+    [
+        ("minute", "2028-02-29T23:59:59.999999Z", "2028-03-01T00:00:00Z"),
+        ("hour", "2028-02-29T23:59:59.999999Z", "2028-03-01T00:00:00Z"),
+        ("day", "2028-02-28T23:59:59.999999Z", "2028-02-29T00:00:00Z"),
+        ("day", "2028-02-29T23:59:59.999999Z", "2028-03-01T00:00:00Z"),
+        ("week", "2027-01-03T23:59:59.999999Z", "2027-01-04T00:00:00Z"),
+        ("month", "2028-02-29T23:59:59.999999Z", "2028-03-01T00:00:00Z"),
+        ("month", "2027-02-28T23:59:59.999999Z", "2027-03-01T00:00:00Z"),
+        ("year", "2028-12-31T23:59:59.999999Z", "2029-01-01T00:00:00Z"),
+    ],
+)
+def test_a_used_up_budget_is_whole_again_with_the_first_microsecond_of_the_next_window(
+    books: Books, period: str, last: str, following: str
+) -> None:
+    limiter = books.limiter(100, period)
+    books.at(last)
+    books.spend(limiter, 100)
+    refused = books.try_admit(limiter)
+    assert isinstance(refused, Refused)
+    assert refused.window is not None
+    books.at(following)
+    assert refused.window.end_us == books.now_us
+    admitted = books.try_admit(limiter)
+    assert isinstance(admitted, Admitted)
+    assert admitted.used_nanousd == 100
+    assert verify(books.database) == []
+
+
+def test_a_week_across_new_year_is_one_window(books: Books) -> None:
+    limiter = books.limiter(100, "week")
+    books.at("2026-12-28T00:00:00Z")
+    books.spend(limiter, 60)
+    books.at("2027-01-01T00:00:00Z")
+    books.spend(limiter, 40)
+    assert isinstance(books.try_admit(limiter), Refused)
+
+
 def test_a_week_of_downtime_needs_no_reset(books: Books) -> None:
     limiter = books.limiter(100, "week")
     books.spend(limiter, 100)

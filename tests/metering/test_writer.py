@@ -172,6 +172,20 @@ def test_refusals_ride_along_with_the_next_batch(books: Books, monkeypatch: pyte
     run(body)
 
 
+def test_a_client_key_that_cannot_be_kept_costs_nobody_else_his_write(books: Books) -> None:
+    limiter = books.limiter()
+
+    async def body() -> None:
+        async with running(books) as writer:
+            writer.know_key(99, "key-1")
+            writer.know_key(limiter.key, "key-1")
+            await admitted(writer, books, limiter, 100)
+
+    run(body)
+    assert books.figures(limiter)[1] == 100
+    assert books.rows("select * from known_keys") == [(limiter.key, "key-1")]
+
+
 def test_a_refusal_of_an_unknown_limiter_costs_nobody_else_his_write(books: Books) -> None:
     limiter = books.limiter()
 
