@@ -7,6 +7,7 @@ refuses terms that were made for an older version, so that the call is priced ag
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
 from addons import refusals
 from addons.books import Books
@@ -133,7 +134,7 @@ class Desk:
                     is_unmetered=is_unmetered,
                     user=user,
                     key=key,
-                    is_known_key=self._books.is_known_key(limiter.key, key),
+                    is_known_key=partial(self._books.is_known_key, limiter.key, key),
                     base_host=base_of(limiter.base_url).host,
                     body=raw,
                     started_s=monotonic_s(),

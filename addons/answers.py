@@ -38,13 +38,15 @@ _ASKING_FIELD = b"stream_options"
 def pass_through(flow: http.HTTPFlow, response: http.Response) -> None:
     """A free answer: cleaned headers, the body as it comes."""
     fields = headers.for_client(response.data.headers.fields)
-    response.data.headers = http.Headers(fields)
+    response.data.headers.fields = tuple(fields)
     response.stream = True
     if flow.request.method != "HEAD":
         _frame(response)
 
 
-def begin(call: Call, response: http.Response, on_usage: Callable[[Call], None]) -> None:
+def begin(
+    call: Call, response: http.Response, on_usage: Callable[[Call], None], on_break: Callable[[], None]
+) -> None:
     """The headers of a metered answer have come."""
     wire = response.data
     call.status = wire.status_code
@@ -53,7 +55,7 @@ def begin(call: Call, response: http.Response, on_usage: Callable[[Call], None])
     fields = headers.for_client(wire.headers.fields)
     kind = _kind(call)
     if kind == "buffered":
-        wire.headers = http.Headers(fields)
+        wire.headers.fields = tuple(fields)
         return
     call.is_streamed = True
     decode = decoder_for(coding) if is_coded(coding) else None
@@ -66,9 +68,9 @@ def begin(call: Call, response: http.Response, on_usage: Callable[[Call], None])
     elif call.injected_usage:
         fields = headers.without(fields, b"content-length")
     figures = Figures(call.admitted.budget_nanousd, call.admitted.used_nanousd, call.admitted.window)
-    wire.headers = http.Headers(fields + budget_fields(call, figures, None))
+    wire.headers.fields = tuple(fields + budget_fields(call, figures, None))
     _frame(response)
-    response.stream = Stream(call, decode, on_usage)
+    response.stream = Stream(call, decode, on_usage, on_break)
 
 
 async def read(call: Call, response: http.Response) -> None:
@@ -79,7 +81,7 @@ async def read(call: Call, response: http.Response) -> None:
     if is_coded(coding) and (decode := decoder_for(coding)) is not None:
         try:
             body = wire.content = decode(body)
-            wire.headers = http.Headers(headers.without(wire.headers.fields, b"content-encoding"))
+            wire.headers.fields = tuple(headers.without(wire.headers.fields, b"content-encoding"))
         except CodingError as wrong:
             log.warning("An answer is not what its content-encoding says: %s.", wrong)
     call.kept = body
@@ -98,7 +100,7 @@ def finish(call: Call, response: http.Response, figures: Figures | None, cost_na
     fields = headers.without(wire.headers.fields, b"content-length", b"transfer-encoding")
     if wire.status_code not in _BODILESS:
         fields.append((b"content-length", b"%d" % len(wire.content or b"")))
-    wire.headers = http.Headers(fields + budget_fields(call, figures, cost_nanousd))
+    wire.headers.fields = tuple(fields + budget_fields(call, figures, cost_nanousd))
 
 
 def refuses_usage(call: Call) -> bool:

@@ -9,10 +9,8 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from addons.users import load_secret
-from metering import ledger, retention
+from metering import keyfile, ledger, retention
 from metering.clock import Clock, now_us
 from metering.database import Database, store_error
 from metering.errors import MeteringError
@@ -45,7 +43,7 @@ class Books:
             on_reload=lambda _: log.warning("The price book was reloaded."),
             start=_in_a_thread,
         )
-        self.secret = load_secret(_beside(self.database.path, "users-key"))
+        self.secret = keyfile.read_or_make(keyfile.beside(self.database.path, "users-key")).encode()
         self._reader = self.database.open_reader()
         self._limiters: dict[str, Limiter] = {}
         self._learned: dict[tuple[int, str], Learned | None] = {}
@@ -93,20 +91,31 @@ class Books:
         _remember(self._learned, (limiter_key, model), averages)
 
     def is_known_key(self, limiter_key: int, key: str) -> bool:
-        """Whether this client key has had a 2xx through this limiter."""
-        return (limiter_key, key) in self._known_keys
+        """Whether this client key has ever had a 2xx through this limiter, in whichever process."""
+        if (limiter_key, key) in self._known_keys:
+            return True
+        try:
+            return self._read(lambda reader: ledger.knows_key(reader, limiter_key, key))
+        except MeteringError as failure:
+            # What cannot be known is dear, not free.
+            log.error("%s", failure)  # noqa: TRY400  # The sentence says it all.
+            return True
 
     def know_key(self, limiter_key: int, key: str) -> None:
-        """The upstream has taken this client key."""
+        """The upstream has taken this client key; written once by each process."""
         if (limiter_key, key) not in self._known_keys:
             _remember(self._known_keys, (limiter_key, key), None)
+            if self.writer is not None:
+                self.writer.know_key(limiter_key, key)
 
     async def keep_retention(self) -> None:
         """Delete what is older than the retention, now and each hour; runs until it is cancelled."""
         days = self.settings.retention_days
         while days is not None:
             try:
-                await asyncio.to_thread(retention.prune, self.database, days, self.clock())
+                # Step by step: whoever stops the process waits for one step, however much there is to delete.
+                while await asyncio.to_thread(retention.prune_step, self.database, days, self.clock()):
+                    pass
             except MeteringError as failure:
                 log.error("%s", failure)  # noqa: TRY400  # The sentence says it all; it is tried again.
             await asyncio.sleep(RETENTION_EVERY_S)
@@ -128,10 +137,6 @@ def _remember[Key, Value](known: dict[Key, Value], key: Key, value: Value) -> No
     known[key] = value
     if len(known) > REMEMBERED_MAX:
         del known[next(iter(known))]
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}.{suffix}")
 
 
 def _in_a_thread(work: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ shut down, or we have a fault. `end` says what is to be charged, and None to eve
 report two ends of one call, in any order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,11 +57,13 @@ class Call:
     model: str
     """The asked model after the limiter's map: what it was priced as."""
     row: PriceRow | None
+    """What it was priced by; at its end, the row of the model that the answer names, where there is one."""
     bound: Bound | None = None
     is_unmetered: bool
     user: str
     key: str
-    is_known_key: bool
+    is_known_key: Callable[[], bool]
+    """Whether this client key has ever had a 2xx through this limiter; asked at the end, where it matters."""
     base_host: str
     body: bytes
     started_s: float
@@ -86,6 +88,11 @@ class Call:
     duration_s: float = 0.0
 
     @property
+    def said(self) -> Reading | None:
+        """What the answer says of itself, as far as it has come."""
+        return self.reader.reading if self.reading is None and self.reader is not None else self.reading
+
+    @property
     def is_over(self) -> bool:
         """Whether the call has ended."""
         return self.ending is not None
@@ -100,9 +107,7 @@ class Call:
 
 def verdict(call: Call, ending: End) -> Verdict:
     """What is charged for a call that ends like this."""
-    reading = call.reading
-    if reading is None and call.reader is not None:
-        reading = call.reader.reading
+    reading = call.said
     if reading is not None and (reading.usage is not None or own_figure(reading, call.base_host) is not None):
         return Verdict.REPORTED
     if call.status is not None and not 200 <= call.status < 300:
@@ -114,7 +119,7 @@ def verdict(call: Call, ending: End) -> Verdict:
     if not call.is_sent or ending is End.UPSTREAM_BROKE:
         return Verdict.RELEASE
     # A 2xx status is the upstream's word that it takes the key.
-    if ending in (End.SHUTDOWN, End.FAULT) or call.is_known_key or call.status is not None:
+    if ending in (End.SHUTDOWN, End.FAULT) or call.status is not None or call.is_known_key():
         return Verdict.HOLD
     # A stranger who knows the code, but no key, must not burn the budget.
     return Verdict.RELEASE
@@ -129,4 +134,7 @@ def _has_output(call: Call) -> bool:
 def _estimate(call: Call, ending: End) -> Verdict:
     cut_unseen = ending is not End.ANSWERED and not call.is_streamed
     hidden = call.row is not None and call.row.reasoning
+    if call.ask is not None and (call.ask.hidden_input or call.ask.hosted_tools):
+        # Most of what was billed is neither in the request nor in the answer.
+        hidden = True
     return Verdict.ESTIMATE_OR_HOLD if cut_unseen or hidden else Verdict.ESTIMATE

@@ -4,6 +4,8 @@ It bounds headers, chunked bodies and pipelining, answers errors in JSON, answer
 and knows when the connection has to close.
 """
 
+import re
+
 from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
@@ -13,6 +15,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestHeaders,
     RequestProtocolError,
+    ResponseData,
     ResponseHeaders,
     ResponseProtocolError,
 )
@@ -24,6 +27,8 @@ from addons.http1 import Commands, JoinedReads, attached
 from addons.refusals import Refusal
 
 _MEGABYTE = 1_048_576
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""mitmproxy takes some of these for blanks around a value, and another reader for a part of it."""
 _REFUSALS = {
     ErrorCode.GENERIC_CLIENT_ERROR: refusals.invalid_request("The request is not valid HTTP/1.1."),
     ErrorCode.REQUEST_VALIDATION_FAILED: refusals.invalid_request("The request is not valid HTTP/1.1."),
@@ -63,6 +68,9 @@ class ClientSide(JoinedReads, Http1Server):
             yield from self._begin([bytes(line) for line in head], event)
 
     def _begin(self, head: list[bytes], event: events.DataReceived) -> Commands:
+        if _CONTROL.search(b"\n".join(head)):
+            yield from self._refuse(_REFUSALS[ErrorCode.GENERIC_CLIENT_ERROR])
+            return
         try:
             self.request = request = http1.read_request_head(head)
             expected_bytes = http1.expected_http_body_size(request)
@@ -101,13 +109,20 @@ class ClientSide(JoinedReads, Http1Server):
         if isinstance(event, ResponseProtocolError):
             yield from self._end_badly(event.code)
             return
+        is_head = self.request is not None and self.request.method == "HEAD"
+        if is_head and isinstance(event, ResponseData):
+            # Answers of our own have a body; after HEAD a client would take it for the next answer.
+            return
         if isinstance(event, ResponseHeaders) and event.response.status_code >= 200:
             self._closes = self._closes or self._peer.is_last
             if self._closes:
                 event.response.headers["connection"] = "close"
             if self._is_http10 and "transfer-encoding" in event.response.headers:
                 del event.response.headers["transfer-encoding"]
-        yield from super().send(event)
+            if not (event.end_stream or event.response.stream or is_head):
+                yield from self.joined(super().send(event), is_first=True)
+                return
+        yield from self.joined(super().send(event), is_first=False)
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         self.request_done = self.request_done or request

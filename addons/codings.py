@@ -12,6 +12,7 @@ import brotli
 import zstandard
 
 EXPANDED_BYTES_MAX = 512 * 1_048_576
+_GZIP_MAGIC = b"\x1f"
 
 
 class CodingError(Exception):
@@ -54,8 +55,23 @@ class _Guarded:
 
 
 def _gzip() -> Callable[[bytes], bytes]:
+    """Some servers end a member with each flush and begin another; whatever else follows the last one is nothing."""
     # 32 more than the window's bits: the header tells gzip from zlib.
-    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
+    member = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def decode(data: bytes) -> bytes:
+        nonlocal member
+        plain = []
+        while data:
+            if member.eof:
+                if not data.startswith(_GZIP_MAGIC):
+                    break
+                member = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            plain.append(member.decompress(data))
+            data = member.unused_data
+        return b"".join(plain)
+
+    return decode
 
 
 def _deflate() -> Callable[[bytes], bytes]:
@@ -77,7 +93,7 @@ def _brotli() -> Callable[[bytes], bytes]:
 
 
 def _zstd() -> Callable[[bytes], bytes]:
-    return zstandard.ZstdDecompressor().decompressobj().decompress
+    return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress
 
 
 _CODINGS = {"gzip": _gzip, "x-gzip": _gzip, "deflate": _deflate, "br": _brotli, "zstd": _zstd}

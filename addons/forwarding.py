@@ -35,7 +35,7 @@ def forward(flow: http.HTTPFlow, limiter: Limiter, rest: str, peer: Peer, body: 
     wire.port = base.port
     wire.path = upstream_path(base, rest).encode()
     wire.http_version = b"HTTP/1.1"
-    wire.headers = http.Headers(fields)
+    wire.headers.fields = tuple(fields)
     wire.trailers = None
     peer.upstream = (base.host, base.port, base.scheme == "https")
     peer.enter(Phase.CONNECTING)

@@ -26,9 +26,9 @@ def refusal_of(request: http.Request, bounds: Bounds) -> Refusal | None:
         return refusals.invalid_request("A header contains a line break or a NUL.")
     if request.method in SAFE_METHODS and not has_body(request):
         return None
-    if given.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if given.get("content-encoding", "identity").strip(" \t").lower() not in ("", "identity"):
         return refusals.unsupported_encoding()
-    if given.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+    if given.get("transfer-encoding", "chunked").strip(" \t").lower() != "chunked":
         return refusals.unsupported_encoding()
     if declared_bytes(request) > bounds.body_bytes:
         return refusals.body_too_large(bounds.body_bytes // _MEGABYTE)

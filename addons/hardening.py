@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 
-from mitmproxy import http
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.tlsconfig import TlsConfig
@@ -127,11 +126,9 @@ def _without_unneeded_hooks(entry: object) -> object:
 
 
 def replace_parts(find_peer: Callable[[str], Peer | None]) -> None:
-    """Put our parts where mitmproxy would use its own: upstream connections, error pages, type checks."""
+    """Put our parts where mitmproxy would use its own: upstream connections, error pages."""
     vars(http_layers)["Http1Client"] = partial(UpstreamSide, find_peer)
     vars(_http1)["make_error_response"] = _error_response
-    # mitmproxy checks the types of each message that it makes by itself; half of what `python -O` gains is this.
-    setattr(http.MessageData, "__post_init__", _unchecked)  # noqa: B010  # It is not declared where there is `-O`.
 
 
 async def listen(master: Master, sockets: Sequence[socket.socket]) -> None:
@@ -156,10 +153,6 @@ async def listen(master: Master, sockets: Sequence[socket.socket]) -> None:
 async def stop_listening(master: Master) -> None:
     """Accept no connection any more; those that are open stay."""
     await proxyserver_of(master).servers.update([])
-
-
-def _unchecked(_message: http.MessageData) -> None:
-    """In place of the type checks."""
 
 
 def _error_response(status: int, _message: str = "") -> bytes:

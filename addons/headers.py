@@ -1,7 +1,7 @@
 """Which headers go through, in both directions.
 
 Dropped: hop-by-hop headers and those that `Connection` names, cookies, `alt-svc`, whatever says where a request came
-from, and `x-user-id`, which is for us. Identity coding is asked for, since what is compressed cannot be metered as
+from, `x-user-id`, which is for us, and what would have an upstream take the request for another one. Identity coding is asked for, since what is compressed cannot be metered as
 it passes. Everything else goes through as it is.
 """
 
@@ -14,6 +14,7 @@ _HOP_BY_HOP = frozenset(
 )
 _OF_REQUESTS = _HOP_BY_HOP | frozenset(
     b"""transfer-encoding host accept-encoding expect cookie http2-settings x-user-id
+    x-http-method-override x-http-method x-method-override x-rewrite-url
     forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-forwarded-server
     x-forwarded-prefix x-real-ip x-client-ip x-cluster-client-ip x-original-url x-original-forwarded-for
     x-original-host x-envoy-external-address x-envoy-original-path cf-connecting-ip cf-ray cf-visitor cf-ipcountry

@@ -32,6 +32,8 @@ def attached(request: http.Request) -> Refusal | None:
 class JoinedReads(Http1Connection):
     """Hands on the data of one network read at once; mitmproxy would handle each chunk apart."""
 
+    _waiting = b""
+
     def read_body(self, event: events.Event) -> Commands:
         pieces, has_ended, failure = [], False, None
         try:
@@ -66,6 +68,22 @@ class JoinedReads(Http1Connection):
             yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
             is_request = isinstance(self, Http1Server)
             yield from self.mark_done(request=is_request, response=not is_request)
+
+    def joined(self, sent: Commands, *, is_first: bool) -> Commands:
+        """What is sent, but the first part waits and goes out with the next: one packet, not two.
+
+        Only for messages that are whole: their parts follow each other at once.
+        """
+        for command in sent:
+            if not isinstance(command, commands.SendData):
+                yield command
+            elif is_first:
+                self._waiting = command.data
+            else:
+                if self._waiting:
+                    command.data = self._waiting + command.data
+                    self._waiting = b""
+                yield command
 
     def take(self, data: bytes) -> Commands:
         """Hand on a part of the body."""

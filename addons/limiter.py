@@ -17,6 +17,7 @@ if __name__.startswith("__mitmproxy_script__"):
 
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -33,6 +34,7 @@ from addons.exposure import Phase
 from addons.forwarding import forward
 from addons.guards import guarded, guarded_async
 from addons.http1 import attach
+from addons.lighter import with_plain_options
 from addons.paths import PathError, Place, Route, read_path
 from addons.refusals import Refusal
 from addons.running import Running
@@ -83,6 +85,7 @@ class Limiter:
         context = layer.context
         peer = self.run.peers.find(context.client.id)
         if layer.layer is None and peer is not None:
+            with_plain_options(context)
             layer.layer = spoken = HttpLayer(context, HTTPMode.transparent)
             spoken.connections[context.client] = ClientSide(context.fork(), peer)
 
@@ -148,11 +151,9 @@ class Limiter:
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Only the upstream that a request of this very client was directed to may be dialled."""
         before, data.server.error = data.server.error, "No request was directed there."
-        peer = self.run.peers.find(data.client.id)
-        if peer is not None and data.server.address is not None:
-            host, port = data.server.address[:2]
-            if peer.upstream == (host, port, data.server.tls):
-                data.server.error = before
+        peer, address = self.run.peers.find(data.client.id), data.server.address
+        if peer is not None and address is not None and peer.upstream == (*address[:2], data.server.tls):
+            data.server.error = before
 
     @guarded
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -164,11 +165,17 @@ class Limiter:
             answers.pass_through(flow, flow.response)
         elif not call.is_over:
             call.is_sent = True
-            answers.begin(call, flow.response, self._settle_stream)
+            answers.begin(call, flow.response, self._settle_stream, partial(self._break_off, flow))
 
     def _settle_stream(self, call: Call) -> None:
         """The usage of a stream is known, and has not gone to the client yet."""
         self.run.settling.finish(call, End.ANSWERED)
+
+    def _break_off(self, flow: http.HTTPFlow) -> None:
+        """The rest of a stream cannot be decoded: the client must not take what it has for the whole answer."""
+        if flow.killable:
+            flow.kill()
+        self.run.cut_upstream(flow.client_conn)
 
     @guarded_async
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -204,9 +211,8 @@ class Limiter:
         if call is None or call.is_over:
             return
         if call.status is None:
-            call.is_sent = (
-                peer is not None and peer.is_sent and not self.run.has_unsent_bytes(flow.client_conn)
-            )
+            is_written = peer is not None and peer.is_sent
+            call.is_sent = is_written and not self.run.has_unsent_bytes(flow.client_conn)
         if timed_out:
             ending = End.TIMED_OUT
         elif flow.client_conn.state & ConnectionState.CAN_READ:

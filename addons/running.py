@@ -25,6 +25,7 @@ from addons.books import Books
 from addons.calls import Call, End
 from addons.exposure import Bounds, Overdue, Peers, Phase
 from addons.forwarding import Bodies
+from addons.lighter import lighten
 from addons.lines import write_line
 from addons.settling import Settling
 from addons.sockets import bind
@@ -89,6 +90,7 @@ class Running:
         hardening.stop_reloading(self._master)
         hardening.trim(self._master, addon)
         hardening.replace_parts(self.peers.find)
+        lighten(self._master.options)
         try:
             if self._master.options.deferred:
                 raise SettingError(
@@ -137,6 +139,10 @@ class Running:
     def has_unsent_bytes(self, client: Client) -> bool:
         """Whether a part of the client's request is still with us."""
         return connections.has_unsent_bytes(self._master, client.id)
+
+    def cut_upstream(self, client: Client) -> None:
+        """Close the upstream connections of a client."""
+        connections.cut_upstream(self._master, client.id)
 
     def enter(self, client: Client) -> bool:
         """A client has connected; whether there is room for one more."""

@@ -36,7 +36,15 @@ class Settling:
 
     def finish(self, call: Call, ending: End) -> Settlement | None:
         """The call has ended. Returns its settlement where that is queued by now; later ends do nothing."""
-        verdict = call.end(ending)
+        if call.is_over:
+            return None
+        verdict: Verdict | None = Verdict.HOLD
+        try:
+            self._price_as_served(call)
+            verdict = call.end(ending)
+        except Exception:
+            log.exception("What an answer says cannot be read; its call is charged at its hold.")
+            call.ending = ending
         if verdict is None:
             return None
         if call.status in _SUCCESS:
@@ -58,6 +66,14 @@ class Settling:
                     task.add_done_callback(self._counting.discard)
         return None
 
+    def _price_as_served(self, call: Call) -> None:
+        """An estimate goes by the model that the answer names, which may say more than the name of a deployment."""
+        said = call.said
+        if said is None or said.model is None or said.usage is not None or call.is_unmetered:
+            return
+        name = call.limiter.model_map.get(said.model, said.model)
+        call.row = self._books.prices.current().find(name, call.admitted.admitted_at_us) or call.row
+
     async def drain(self, deadline_s: float) -> None:
         """Wait until everything is counted."""
         if self._counting:
@@ -65,9 +81,8 @@ class Settling:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _reported(self, call: Call) -> Settlement:
-        reading = call.reading or (call.reader.reading if call.reader is not None else Reading())
         try:
-            settlement = self._charged(call, reading, None)
+            settlement = self._charged(call, call.said or Reading(), None)
         except Exception:
             log.exception("A call cannot be priced; it is charged at its hold.")
             return self._hold(call)
@@ -108,8 +123,7 @@ class Settling:
         try:
             loop = asyncio.get_running_loop()
             usage = await loop.run_in_executor(self._threads, _count, call)
-            reading = call.reading or (call.reader.reading if call.reader is not None else Reading())
-            settlement = self._charged(call, reading, usage)
+            settlement = self._charged(call, call.said or Reading(), usage)
             if settlement.cost_nanousd < least_nanousd:
                 settlement = replace(settlement, cost_nanousd=least_nanousd)
         except Exception:
@@ -135,7 +149,7 @@ class Settling:
         if verdict is Verdict.RELEASE:
             self._release(call)
             return None
-        reading = call.reading or (call.reader.reading if call.reader is not None else Reading())
+        reading = call.said or Reading()
         settlement = Settlement(
             request_id=call.admitted.request_id,
             cost_nanousd=0,

@@ -19,26 +19,41 @@ Parts = list[bytes]
 class Stream:
     """The answer of one call, on its way to the client."""
 
-    def __init__(self, call: Call, decode: Decoder | None, on_usage: Callable[[Call], None]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        decode: Decoder | None,
+        on_usage: Callable[[Call], None],
+        on_break: Callable[[], None],
+    ) -> None:
+        """`on_break` hears that what is left of the answer cannot be decoded, and ends it as broken."""
         self._call = call
         self._decode = decode
         self._on_usage = on_usage
+        self._on_break = on_break
         self._is_blind = call.reader is None
+        self._is_broken = False
 
     def __call__(self, data: bytes) -> Parts | bytes:
         """A part of the answer, and `b""` at its end."""
-        try:
-            if not data:
-                return self._end()
-            if self._decode is not None:
+        if self._is_broken:
+            return []
+        is_end = not data
+        if self._decode is not None and not is_end:
+            try:
                 data = self._decode(data)
-            return self._take(data)
+            except Exception as wrong:  # noqa: BLE001  # Whatever the coding's library raises.
+                self._is_broken = True
+                log.warning("A stream is not what its content-encoding says: %s.", wrong)
+                self._on_break()
+                return []
+        try:
+            return self._end() if is_end else self._take(data)
         except Exception:
             # The answer goes on as it comes; what is known by now, or else the hold, will be charged.
-            if not self._is_blind:
-                log.exception("A stream cannot be read any further.")
+            log.exception("A stream cannot be read any further.")
             self._is_blind = True
-            return [data] if data and self._decode is None else []
+            return [data] if data else []
 
     def _take(self, data: bytes) -> Parts:
         reader = self._call.reader

@@ -35,7 +35,8 @@ class UpstreamSide(JoinedReads, Http1Client):
     def send(self, event: HttpEvent) -> Commands:
         if isinstance(event, RequestHeaders):
             self._peer.enter(Phase.WAITING)
-        yield from super().send(event)
+        is_first = isinstance(event, RequestHeaders) and not event.end_stream
+        yield from self.joined(super().send(event), is_first=is_first)
         if isinstance(event, RequestEndOfMessage):
             self._peer.is_sent = True
 

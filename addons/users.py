@@ -4,39 +4,12 @@ In order: what the body says, the `X-User-Id` header, a short fingerprint of the
 file beside the database, so that a stolen database does not tell which of some known keys was used.
 """
 
-import os
-import secrets
 from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
-
-from metering.database import storing
 
 USER_MAX = 128
-_SECRET_BYTES = 32
 _CREDENTIALS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
 NOBODY = "anonymous"
-
-
-def load_secret(path: Path) -> bytes:
-    """The key of the fingerprints; made on first use, readable by its owner only. Raises StoreError."""
-    with storing("read the key of the user fingerprints"):
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-        if not path.exists():
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, secrets.token_bytes(_SECRET_BYTES))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            try:
-                # Two workers may be here at once: the first link wins, and both read the same file.
-                os.link(fresh, path)
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return path.read_bytes()
 
 
 def fingerprint(headers: Mapping[str, str], secret: bytes) -> str:

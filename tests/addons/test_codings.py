@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import brotli
 import pytest
@@ -46,6 +47,29 @@ def test_a_body_that_is_not_what_it_says_is_an_error(coding: str) -> None:
 
     with pytest.raises(CodingError):
         decode(b"\xffthis is no coded body at all, whoever looks at it")
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress)], ids=["gzip", "zstd"]
+)
+def test_a_coded_body_in_several_members_is_decoded_to_its_end(
+    coding: str, compress: Callable[[bytes], bytes], size: int
+) -> None:
+    coded = compress(PLAIN) + compress(b"and more")
+    decode = decoder_for(coding)
+    assert decode is not None
+
+    plain = b"".join(decode(coded[at : at + size]) for at in range(0, len(coded), size))
+
+    assert plain == PLAIN + b"and more"
+
+
+def test_padding_behind_a_coded_body_is_nothing() -> None:
+    decode = decoder_for("gzip")
+    assert decode is not None
+
+    assert decode(CODED["gzip"] + bytes(16)) + decode(bytes(3)) == PLAIN
 
 
 def test_a_body_may_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:

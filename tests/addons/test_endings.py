@@ -1,6 +1,7 @@
 """However a call ends, its hold is resolved once, and charged as it should be."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -16,6 +17,7 @@ from tests.addons.wire import (
     delta,
     event,
     json_answer,
+    request,
     stream,
     usage_chunk,
 )
@@ -102,6 +104,43 @@ async def test_an_answer_without_usage_is_counted(proxy: Proxied, upstream: Stan
     assert (row["state"], row["basis"], row["output_tokens"]) == ("settled", "estimated", WORDS_TOKENS)
     assert row["input_tokens"] == 8, "three for the message, its role and text, three for the answer"
     assert row["cost_nanousd"] == 8 * 10_000 + WORDS_TOKENS * 20_000
+
+
+async def test_an_answer_without_usage_goes_by_the_model_that_it_names(
+    proxy: Proxied, upstream: StandIn
+) -> None:
+    limiter = proxy.limiter(upstream, unpriced="fallback")
+    message = {"role": "assistant", "content": FIVE_WORDS}
+    upstream.handler = lambda _: json_answer(
+        {"model": "plain", "choices": [{"index": 0, "message": message}]}
+    )
+
+    assert (await proxy.chat(limiter, model="my-deployment")).status == 200
+
+    row = await proxy.row()
+    assert (row["basis"], row["cost_nanousd"]) == ("estimated", 8 * 10_000 + WORDS_TOKENS * 20_000)
+    assert row["hold_nanousd"] > row["cost_nanousd"], "the hold was reckoned for a model that nobody knows"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"prompt": {"id": "pmpt_1"}}, {"tools": [{"type": "web_search"}]}],
+    ids=["hidden input", "hosted tools"],
+)
+async def test_an_answer_without_usage_is_charged_at_least_at_the_hold_where_most_is_hidden(
+    proxy: Proxied, upstream: StandIn, fields: dict[str, object]
+) -> None:
+    limiter = proxy.limiter(upstream)
+    said = {"type": "message", "content": [{"type": "output_text", "text": FIVE_WORDS}]}
+    upstream.handler = lambda _: json_answer({"model": "plain", "object": "response", "output": [said]})
+    body = json.dumps({"model": "plain", "input": "Hello", **fields}).encode()
+
+    await proxy.send(
+        request("POST", f"/v1/{limiter.code}/responses", "Content-Type: application/json", body=body)
+    )
+
+    row = await proxy.row()
+    assert (row["basis"], row["cost_nanousd"]) == ("estimated", row["hold_nanousd"])
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
@@ -237,7 +276,7 @@ async def test_a_reasoning_model_that_is_cut_off_is_charged_at_least_at_its_hold
     proxy: Proxied, upstream: StandIn
 ) -> None:
     limiter = proxy.limiter(upstream)
-    upstream.handler = lambda _: stream(delta("one"), hang_up=True)
+    upstream.handler = lambda _: stream(delta("one", model="thinker"), hang_up=True)
 
     await proxy.chat(limiter, model="thinker", stream=True)
 
@@ -288,6 +327,31 @@ async def test_a_known_client_that_leaves_before_the_answer_pays_the_hold(
 
     row = proxy.rows()[-1]
     assert (row["state"], row["basis"], row["cost_nanousd"]) == ("settled", "estimated", row["hold_nanousd"])
+
+
+async def test_a_client_stays_known_when_the_proxy_starts_again(proxy: Proxied, upstream: StandIn) -> None:
+    limiter = proxy.limiter(upstream)
+    upstream.handler = never
+    await known(proxy, upstream, limiter)
+    await proxy.stop()
+    await proxy.start()
+
+    await leave_after(proxy, chat(limiter.code), lambda: bool(upstream.received))
+
+    row = proxy.rows()[-1]
+    assert (row["state"], row["basis"], row["cost_nanousd"]) == ("settled", "estimated", row["hold_nanousd"])
+    (kept,) = proxy.query("select * from known_keys")
+    assert (kept["limiter"], kept["key"][:4], len(kept["key"])) == (limiter.key, "key-", 16)
+
+
+async def test_a_client_is_known_to_one_limiter_alone(proxy: Proxied, upstream: StandIn) -> None:
+    await known(proxy, upstream, proxy.limiter(upstream))
+    other = proxy.limiter(upstream)
+    upstream.handler = never
+
+    await leave_after(proxy, chat(other.code), lambda: bool(upstream.received))
+
+    assert proxy.rows()[-1]["state"] == "released"
 
 
 async def test_a_stranger_that_leaves_before_the_answer_does_not_burn_the_budget(

@@ -23,6 +23,9 @@ def test_the_upstream_gets_what_the_client_sent_without_what_is_for_the_hop() ->
         (b"X-Real-IP", b"1.2.3.4"),
         (b"Forwarded", b"for=1.2.3.4"),
         (b"Via", b"1.1 nginx"),
+        (b"X-HTTP-Method-Override", b"POST"),
+        (b"X-Method-Override", b"POST"),
+        (b"X-Rewrite-Url", b"/v1/chat/completions"),
         (b"X-User-Id", b"alice"),
         (b"Content-Length", b"2"),
     )

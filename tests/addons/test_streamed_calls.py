@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ from tests.addons.wire import (
     DONE,
     EVENTS,
     chat,
+    chunked,
     delta,
     event,
     json_answer,
@@ -160,6 +162,54 @@ async def test_a_stream_that_is_compressed_all_the_same_is_metered_and_readable(
     assert "content-encoding" not in reply.headers
     assert reply.body == delta("a") + DONE
     assert (await proxy.row())["cost_nanousd"] == COST_NANOUSD
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+async def test_a_compressed_stream_that_turns_invalid_ends_as_broken(
+    proxy: Proxied, upstream: StandIn, stalls: bool
+) -> None:
+    limiter = proxy.limiter(upstream)
+    good = zlib.compressobj(wbits=31)
+    first = good.compress(delta("one two three")) + good.flush(zlib.Z_SYNC_FLUSH)
+    may_go_on = asyncio.Event()
+
+    async def spoilt() -> AsyncIterator[bytes]:
+        yield first
+        await may_go_on.wait()
+        yield b"\xff" * 64
+        if stalls:
+            await asyncio.Event().wait()
+
+    coded = [*EVENTS, ("content-encoding", "gzip")]
+    upstream.handler = lambda _: Answer(headers=coded, chunks=spoilt())
+
+    async with proxy.connected() as client:
+        await client.send(chat(limiter.code, stream=True))
+        assert (await client.head()).status == 200
+        assert await client.chunk() == delta("one two three")
+        may_go_on.set()
+        assert await client.reader.read() == b"", "no chunk says that this was all"
+
+    row = await proxy.row()
+    assert (row["state"], row["basis"]) == ("settled", "estimated")
+    assert row["cost_nanousd"] > 0
+    assert (await proxy.chat(proxy.limiter(upstream), stream=True)).status == 200, "the proxy goes on"
+
+
+async def test_a_compressed_stream_that_is_invalid_within_one_read_ends_as_broken(
+    proxy: Proxied, upstream: StandIn
+) -> None:
+    limiter = proxy.limiter(upstream)
+    good = zlib.compressobj(wbits=31)
+    first = good.compress(delta("one")) + good.flush(zlib.Z_SYNC_FLUSH)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n"
+    framed = head + b"transfer-encoding: chunked\r\n\r\n" + chunked(first + b"\xff" * 64)
+    upstream.handler = lambda _: Answer(raw=framed)
+
+    reply = await proxy.chat(limiter, stream=True)
+
+    assert (reply.status, reply.is_whole) == (200, False)
+    assert (await proxy.row())["state"] == "settled"
 
 
 async def test_a_buffered_answer_that_is_compressed_all_the_same_is_metered_and_readable(

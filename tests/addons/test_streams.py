@@ -28,7 +28,7 @@ def play(whole: bytes, cuts: list[int], *, withhold: bool) -> tuple[bytes, Any, 
         one.is_over = True
         seen.append(sum(map(len, out)))
 
-    pass_on = Stream(call, None, on_usage)
+    pass_on = Stream(call, None, on_usage, lambda: None)
     edges = [0, *sorted(cuts), len(whole)]
     for start, end in pairwise(edges):
         if start < end:

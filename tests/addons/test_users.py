@@ -1,11 +1,8 @@
 """Who made a call: named by the body, by a header, or by a fingerprint of the key."""
 
-import stat
-from pathlib import Path
-
 import pytest
 
-from addons.users import NOBODY, USER_MAX, fingerprint, load_secret, user_of
+from addons.users import NOBODY, USER_MAX, fingerprint, user_of
 
 SECRET = b"s" * 32
 
@@ -36,14 +33,3 @@ def test_a_key_is_known_by_its_fingerprint_whatever_header_carries_it(name: str)
 def test_who_sends_no_key_is_nobody() -> None:
     assert fingerprint({}, SECRET) == NOBODY
     assert fingerprint({"authorization": ""}, SECRET) == NOBODY
-
-
-def test_the_secret_is_made_once_and_is_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "usage.db.users-key"
-
-    first = load_secret(path)
-
-    assert len(first) == 32
-    assert load_secret(path) == first
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]

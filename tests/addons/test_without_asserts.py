@@ -10,11 +10,13 @@ CHOSEN = (
     "test_a_bug_in_metering_refuses_the_request or test_an_odd_request_reaches_no_upstream"
     " or test_a_locked_database or test_a_dead_writer or trailers or interim or switch_protocols"
     " or test_an_upstream_that_breaks_off_before_its_answer or chunk_header or test_a_header_of_forty"
+    " or test_a_full_disk or test_a_database_that_is_read_only or test_a_corrupt_database or steps_back"
+    " or slow_sender or silent_too_long or cannot_be_reached_in_time or resets"
 )
 
 
 def test_the_faults_end_alike_without_asserts() -> None:
-    modules = ["fail_closed", "faults", "life_of_a_flow", "endings", "exposure"]
+    modules = ["fail_closed", "faults", "life_of_a_flow", "endings", "exposure", "resets"]
     command = [sys.executable, "-O", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", CHOSEN]
     # pytest rewrites the asserts of test modules itself, and warns that it cannot do so elsewhere.
     command += ["-W", "ignore::pytest.PytestConfigWarning", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
