@@ -30,11 +30,17 @@ _WAITING_MAX = 128
 
 
 class Server(uvicorn.Server):
-    """Ends the live streams before it waits for connections, and ends by itself instead of by the signal."""
+    """Says where it answers once it does, ends the live streams before it waits for connections, and ends by itself."""
 
-    def __init__(self, config: uvicorn.Config, stop_streams: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, stop_streams: Callable[[], None], address: str) -> None:
         super().__init__(config)
         self._stop_streams = stop_streams
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _log.info("Dashboard and API: %s", self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stop_streams()
@@ -100,8 +106,7 @@ def _serve(app: Starlette, listener: socket.socket) -> None:
     gc.freeze()
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    _log.info("Dashboard and API: http://%s:%d", shown, port)
-    Server(config, app.state.stop_streams).run(sockets=[listener])
+    Server(config, app.state.stop_streams, f"http://{shown}:{port}").run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from metering.clock import DAY_US, parse_time, rfc3339
-from metering.reports import RangeSums, Sums, UserKey, read_names, step_us
+from metering.reports import Names, RangeSums, Sums, UserKey, bucket_us, read_names, step_us
 from stats_service import answers
 from stats_service.answers import Fields
 from stats_service.json_text import Dollars
@@ -26,7 +26,6 @@ USERS_MAX = 10_000
 _FIRST_US = 0
 _LAST_US = parse_time("9999-01-01")
 _DATE = len("2026-11-24")
-Names = Mapping[int, tuple[str, str, bool]]
 
 
 async def stats(parts: ServiceParts, request: Request) -> Response:
@@ -39,6 +38,8 @@ async def stats(parts: ServiceParts, request: Request) -> Response:
 
     def read() -> Response:
         sums = parts.ranges.sums(from_us, to_us, now_us)
+        is_fine = bucket_us(from_us, to_us) <= DAY_US
+        costs = sums.costs if is_fine else parts.ranges.day_costs(from_us, to_us, now_us)
         with parts.ranges.reader() as connection:
             names = read_names(connection)
         dearest = nsmallest(offset + limit, sums.users.items(), key=_dearest_first)[offset:]
@@ -54,7 +55,7 @@ async def stats(parts: ServiceParts, request: Request) -> Response:
                     {"model": model, **_sums(one)}
                     for model, one in sorted(sums.models.items(), key=_dearest_first)
                 ],
-                "series": _series(sums, from_us, to_us),
+                "series": _series(costs, from_us, to_us),
             }
         )
 
@@ -111,9 +112,7 @@ def _user(key: UserKey, one: Sums, sums: RangeSums, names: Names) -> Fields:
 
 
 def _limiters(sums: RangeSums, names: Names) -> list[Fields]:
-    last_us: dict[int, int] = {}
-    for (limiter, _), moment in sums.last_us.items():
-        last_us[limiter] = max(moment, last_us.get(limiter, moment))
+    last_us = sums.last_by_limiter
     return [
         {
             **_limiter(limiter, names),
@@ -140,11 +139,11 @@ def _sums(one: Sums) -> Fields:
     }
 
 
-def _series(sums: RangeSums, from_us: int, to_us: int) -> list[Fields]:
+def _series(found: Mapping[int, int], from_us: int, to_us: int) -> list[Fields]:
     """Spend by hour of at most two days, else by day; hours and days without spend are there, too."""
     step = step_us(from_us, to_us)
     costs = dict.fromkeys(range(from_us, to_us, step), 0)
-    for start_us, cost in sums.costs.items():
+    for start_us, cost in found.items():
         # Parts of a range may have been read by the hour where the whole is shown by the day.
         costs[start_us - start_us % step] += cost
     return [

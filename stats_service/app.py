@@ -37,7 +37,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         expiring = Expiring(parts.database, clock)
-        warming = Warming(parts.ranges, clock)
+        warming = Warming(dashboard.warm_up, clock)
         expiring.start()
         warming.start()
         try:

@@ -16,12 +16,13 @@ _WORDS = {
     401: "No valid token, or wrong credentials.",
     403: "A page of another site asks.",
     404: "There is no such limiter, or it was deleted.",
+    408: "The body did not come in time.",
     413: f"The body has more than {BODY_MAX_BYTES} bytes.",
     422: "A field or parameter is not acceptable; the error names it.",
     429: "Too many failed attempts from this address; Retry-After says when to try again.",
     503: "The database cannot be used now.",
 }
-_TAKING = (400, 413, 422)
+_TAKING = (400, 408, 413, 422)
 _DATE: Json = {"type": "string", "examples": ["2026-11-24", "2026-11-24T08:00:00Z"]}
 
 

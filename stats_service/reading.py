@@ -1,5 +1,6 @@
 """What requests of the API carry: a bounded JSON object, or parameters of the address. What is unknown is refused."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 from starlette.requests import Request
@@ -8,6 +9,7 @@ from stats_service import json_text
 from stats_service.answers import ApiError
 
 BODY_MAX_BYTES = 1024 * 1024
+BODY_WITHIN_S = 30.0
 
 
 async def json_object(request: Request) -> Mapping[str, object]:
@@ -55,9 +57,13 @@ async def _body(request: Request) -> bytes:
     if not length.isdecimal() or int(length) > BODY_MAX_BYTES:
         raise too_large
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_MAX_BYTES:
-            raise too_large
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_MAX_BYTES:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError as slow:
+        raise ApiError(408, "body_timeout", "The body did not come in time.") from slow
     return b"".join(parts)

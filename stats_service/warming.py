@@ -1,21 +1,23 @@
-"""Adds up, once a day and beside the work, what statistics show first: on a long history its first reader would wait."""
+"""Adds up, from the start and again after each UTC midnight, what statistics show first: on a long history it takes a while.
+
+It runs beside the work. A reader who comes meanwhile waits for the sums that are being made, and makes none himself.
+"""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from metering.clock import DAY_US, Clock
 from metering.errors import StoreError
-from stats_service.sums import RangeReader
 
 _LOOK_EVERY_S = 30.0
-_DAYS = 30
 
 
 class Warming:
-    """A thread from `start` to `stop`."""
+    """A thread from `start` to `stop`. `warm_up` is told the moment."""
 
-    def __init__(self, ranges: RangeReader, clock: Clock) -> None:
-        self._ranges = ranges
+    def __init__(self, warm_up: Callable[[int], None], clock: Clock) -> None:
+        self._warm_up = warm_up
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="warming")
@@ -32,10 +34,10 @@ class Warming:
         warm_for_us = -1
         while not self._stopping.is_set():
             now_us = self._clock()
-            tomorrow_us = now_us - now_us % DAY_US + DAY_US
+            today_us = now_us - now_us % DAY_US
             # Whatever is wrong with the database, the reader will be told when he asks.
             with suppress(StoreError):
-                if tomorrow_us != warm_for_us:
-                    self._ranges.sums(tomorrow_us - _DAYS * DAY_US, tomorrow_us, now_us)
-                    warm_for_us = tomorrow_us
+                if today_us != warm_for_us:
+                    self._warm_up(now_us)
+                    warm_for_us = today_us
             self._stopping.wait(_LOOK_EVERY_S)

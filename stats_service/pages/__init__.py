@@ -27,11 +27,7 @@ class Dashboard:
         hub = Hub(site)
         self.routes = _routes(site, hub)
         self.close = hub.close
-        self._site = site
-
-    def warm_up(self) -> None:
-        """Begin to add up what the statistics page shows first; else the first look at the list does. Returns at once."""
-        self._site.warm_up(self._site.now_us())
+        self.warm_up = site.warm_up
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -49,7 +45,7 @@ def _routes(site: Site, hub: Hub) -> list[BaseRoute]:
         "/limiters/{id}/edit": editing.edit,
         "/limiters/{id}/delete": editing.confirm_delete,
         "/limiters/{id}/rotate-code": editing.confirm_rotation,
-        "/limiters/{id}/calls/{call:int}": limiter.call,
+        "/limiters/{id}/calls/{call}": limiter.call,
         "/statistics": statistics.page,
         "/prices": prices.page,
         "/export/requests.{kind}": exports.requests,

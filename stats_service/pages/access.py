@@ -5,6 +5,7 @@ session that is valid; without one the reader signs in and comes back. A form wi
 what the core raises becomes a page.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from stats_service.pages.site import Site
 
 _log = logging.getLogger(__name__)
 FORM_MAX_BYTES = 256 * 1024
+FORM_WITHIN_S = 30.0
 Show = Callable[[Site, Request], Response]
 Take = Callable[[Site, Request, Mapping[str, str]], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -52,11 +54,15 @@ def taking(site: Site, take: Take) -> Endpoint:
 
 
 async def read_form(request: Request) -> Mapping[str, str] | None:
-    """The fields of a form, or None where it is larger than any of ours."""
+    """The fields of a form, or None where it is larger than any of ours, or does not come."""
     length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > FORM_MAX_BYTES:
+    if not length.isdecimal() or int(length) > FORM_MAX_BYTES:
         return None
-    form = await request.form(max_files=0, max_fields=100)
+    try:
+        async with asyncio.timeout(FORM_WITHIN_S):
+            form = await request.form(max_files=0, max_fields=100)
+    except TimeoutError:
+        return None
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 

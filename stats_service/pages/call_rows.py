@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metering.limiters import Limiter
+from metering.report_calls import COLUMNS, CallRow, call_of, page_of_calls
 from metering.usage import Usage
 from stats_service.pages.calls import Call
 
+_ID_DIGITS = 18
 _USAGE = tuple(one.name for one in dataclasses.fields(Usage))
 
 
@@ -24,13 +26,17 @@ class FullCall:
 
 def newest(
     connection: sqlite3.Connection, limiter: Limiter, limit: int, before: int | None = None
-) -> list[Call]:
-    """Newest first; `before` is the id of a call that older ones are wanted of."""
-    if before is None:
-        found = connection.execute(_NEWEST, (limiter.key, limit))
-    else:
-        found = connection.execute(_OLDER, (limiter.key, before, limit))
-    return [_call(limiter.id, row) for row in found]
+) -> tuple[list[Call], int | None]:
+    """Newest first, and the id that older ones are asked for with, if there are any."""
+    page = page_of_calls(connection, limiter, limit, before)
+    return [_shown(limiter, row) for row in page.calls], page.following
+
+
+def known_id(text: str) -> int | None:
+    """The id of a call as an address tells it, or None where it cannot be one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
+        return None
+    return int(text)
 
 
 def one(connection: sqlite3.Connection, limiter: Limiter, call_id: int) -> FullCall | None:
@@ -38,48 +44,15 @@ def one(connection: sqlite3.Connection, limiter: Limiter, call_id: int) -> FullC
     row = connection.execute(_ONE, (call_id, limiter.key)).fetchone()
     if row is None:
         return None
-    own = len(_COLUMNS)
-    price_row, provider, *usage = row[own:]
-    counted: Mapping[str, object] = dict(zip(_USAGE, usage, strict=True))
-    return FullCall(_call(limiter.id, row[:own]), Usage(**counted), price_row, provider)  # type: ignore[arg-type]  # The table is STRICT.
+    price_row, provider, *others = row
+    counted: Mapping[str, object] = dict(zip(_USAGE, others, strict=False))
+    call = call_of(tuple(others[len(_USAGE) :]))
+    return FullCall(_shown(limiter, call), Usage(**counted), price_row, provider)  # type: ignore[arg-type]  # The table is STRICT.
 
 
-def _call(limiter_id: str, row: tuple[object, ...]) -> Call:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for flag in ("streamed", "over_budget", "bound_exceeded"):
-        values[flag] = bool(values[flag])
-    values["cost_nanousd"] = values["cost_nanousd"] or 0
-    return Call(limiter_id=limiter_id, **values)  # type: ignore[arg-type]  # The table is STRICT.
+def _shown(limiter: Limiter, row: CallRow) -> Call:
+    values = {name: getattr(row, name) for name in CallRow.__dataclass_fields__}
+    return Call(limiter_id=limiter.id, **values | {"cost_nanousd": row.cost_nanousd or 0})
 
 
-_COLUMNS = {
-    "id": "id",
-    "state": "state",
-    "started_at_us": "admitted_at_us",
-    "finished_at_us": "finished_at_us",
-    "user": "user",
-    "model_asked": "model",
-    "model_served": "model_served",
-    "endpoint": "endpoint",
-    "status": "status",
-    "streamed": "streamed",
-    "prompt_tokens": "input_tokens",
-    "cached_tokens": "cached_tokens",
-    "completion_tokens": "output_tokens",
-    "reasoning_tokens": "reasoning_tokens",
-    "hold_nanousd": "hold_nanousd",
-    "cost_nanousd": "cost_nanousd",
-    "basis": "basis",
-    "over_budget": "over_budget",
-    "bound_exceeded": "bound_exceeded",
-}
-"""Field of a `Call` → column."""
-_SELECT = ", ".join(_COLUMNS.values())
-_NEWEST = f"select {_SELECT} from requests where limiter = ? order by admitted_at_us desc, id desc limit ?"
-_OLDER = f"""
-    select {_SELECT} from requests
-    where limiter = ?1 and (admitted_at_us, id) < (select admitted_at_us, id from requests where id = ?2)
-    order by admitted_at_us desc, id desc limit ?3"""
-_ONE = f"""
-    select {_SELECT}, price_row, provider_cost_nanousd, {", ".join(_USAGE)}
-    from requests where id = ? and limiter = ?"""
+_ONE = f"select price_row, provider_cost_nanousd, {', '.join(_USAGE)}, {COLUMNS} from requests where id = ? and limiter = ?"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
+from metering.report_calls import CallRow
 from metering.usage import Usage
 
 _SINGLE = ("images", "call", "web searches", "file searches", "code sessions")
@@ -17,33 +18,12 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(CallRow):
     """One request of a limiter."""
 
-    id: int
     limiter_id: str
-    state: str
-    started_at_us: int
-    finished_at_us: int | None
-    user: str
-    model_asked: str
-    model_served: str | None
-    endpoint: str
-    status: int | None
-    streamed: bool
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    hold_nanousd: int
     cost_nanousd: int
-    basis: str | None
-    over_budget: bool
-    bound_exceeded: bool
-
-    @property
-    def model(self) -> str:
-        return self.model_served or self.model_asked
+    """Nothing while it is in flight."""
 
     @property
     def is_held(self) -> bool:

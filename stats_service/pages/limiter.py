@@ -97,9 +97,8 @@ def page(site: Site, request: Request) -> Response:
         over_time = limiter_rows.model_costs(connection, limiter, starts, now_us + 1, min(_size(by), DAY_US))
         models = limiter_rows.by_model(connection, limiter, starts[0], now_us + 1)
         users = limiter_rows.by_user(connection, limiter, users_from, now_us + 1)
-        calls = call_rows.newest(connection, limiter, CALLS + 1, int(before) if before.isdigit() else None)
+        calls, older = call_rows.newest(connection, limiter, CALLS, call_rows.known_id(before))
         refusals = limiter_rows.refusals(connection, limiter, now_us)
-    older = calls[CALLS - 1].id if len(calls) > CALLS else None
     series = [charts.Series(name, values) for name, values in over_time.items()]
     return site.page(
         request,
@@ -120,7 +119,7 @@ def page(site: Site, request: Request) -> Response:
         models_more=max(len(models) - SHARES, 0),
         users=shares(users),
         users_more=max(len(users) - SHARES, 0),
-        calls=calls[:CALLS],
+        calls=calls,
         calls_most=CALLS,
         calls_live=not before,
         older_href=query.href(before=str(older)) if older else "",
@@ -153,8 +152,11 @@ def stats(site: Site, request: Request) -> Response:
 def call(site: Site, request: Request) -> Response:
     """One call and how its cost came about."""
     limiter = site.services.limiters.get(request.path_params["id"])
+    call_id = call_rows.known_id(request.path_params["call"])
+    if call_id is None:
+        raise NoSuchPage
     with site.reader() as connection:
-        full = call_rows.one(connection, limiter, int(request.path_params["call"]))
+        full = call_rows.one(connection, limiter, call_id)
     if full is None:
         raise NoSuchPage
     book = site.services.prices.current()

@@ -20,5 +20,4 @@ def page(site: Site, request: Request) -> Response:
         if query.view != "table":
             shown = site.with_sparks(connection, chosen.limiters, now_us)
             chosen = dataclasses.replace(chosen, limiters=shown)
-    site.warm_up(now_us)
     return site.page(request, "limiters.html", page=chosen, now_us=now_us, section="Limiters", live="/live")

@@ -23,6 +23,8 @@ from stats_service.pages.standing import Standing
 
 LOOK_EVERY_S = 1.5
 RECENT_US = 60 * SECOND_US
+VIEWERS_MAX = 500
+"""Streams at once; whoever comes beyond that sees figures that do not move."""
 CALLS = 30
 """How many calls a limiter's page shows and keeps up to date."""
 _PING_EVERY_S = 15.0
@@ -62,6 +64,11 @@ class Hub:
         self._closed = False
         self.looks = 0
         """How often the database was read, however many look."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another stream may begin."""
+        return len(self._viewers) < VIEWERS_MAX
 
     async def stream(self, limiter_id: str | None, is_valid: Callable[[], bool]) -> AsyncIterator[Event]:
         """The events of one viewer, until he leaves, his session ends or the hub closes."""
@@ -108,7 +115,7 @@ class Hub:
         with self._site.reader() as connection:
             standings = self._site.standings(connection, limiters, now_us)
             calls = {
-                one.id: call_rows.newest(connection, one, CALLS) for one in limiters if one.id in watched
+                one.id: call_rows.newest(connection, one, CALLS)[0] for one in limiters if one.id in watched
             }
         self.looks += 1
         return standings, calls

@@ -11,6 +11,7 @@ from metering.database import Database
 from metering.limiters import Limiters
 from metering.pricing import PriceBook
 from metering.settings import Settings
+from stats_service.sums import RangeReader
 
 Verdict = Literal["welcome", "wrong", "throttled"]
 
@@ -72,3 +73,5 @@ class Services(Protocol):
     def prices(self) -> Prices: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def ranges(self) -> RangeReader: ...

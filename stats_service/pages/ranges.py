@@ -7,6 +7,8 @@ from stats_service.pages import formats
 from stats_service.pages.query import Query
 
 DAYS_MAX = 3_660
+_LAST_US = parse_time("9999-01-01")
+"""As in the API; what lies beyond the year 9999 has no date."""
 RANGES = (
     ("today", "Today", 1),
     ("7d", "7 days", 7),
@@ -50,6 +52,6 @@ def read_range(query: Query, now_us: int) -> tuple[Range, str]:
     except (ValueError, OverflowError):
         return default, "The range needs two dates, such as 2026-11-01 and 2026-11-24."
     from_us, to_us = from_us - from_us % DAY_US, to_us - to_us % DAY_US + DAY_US
-    if not 0 <= from_us < to_us or to_us - from_us > DAYS_MAX * DAY_US:
+    if not 0 <= from_us < to_us <= _LAST_US or to_us - from_us > DAYS_MAX * DAY_US:
         return default, "The first day has to be before the last, and ten years are the most that is shown."
     return Range(from_us, to_us, ""), ""

@@ -4,14 +4,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from metering.clock import DAY_US
+from metering.reports import Names, RangeSums, Sums, UserKey, bucket_us
 from stats_service.pages.charts import Series
-from stats_service.pages.statistics_rows import RangeSums, Stacking, Sums, UserKey, bucket_us
 
 UNNAMED = "(none)"
-Names = Mapping[int, tuple[str, str, bool]]
-"""Limiter's key → id, name, whether it was deleted."""
+Stacking = Literal["limiter", "model", "user"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +65,7 @@ class Report:
 
     @cached_property
     def limiters(self) -> list[Row]:
-        last_us: dict[int, int] = {}
-        for (key, _), moment in self.sums.last_us.items():
-            last_us[key] = max(moment, last_us.get(key, moment))
+        last_us = self.sums.last_by_limiter
         rows = []
         for key, sums, permille in _ranked(self.sums.limiters.items()):
             href, name, mark = self._limiter(key)
@@ -106,7 +104,7 @@ class Report:
 
     def bucket_us(self, by: Stacking) -> int:
         """How far apart the buckets of the costs over time are; users are known by the day."""
-        bucket = bucket_us((self.days[1] - self.days[0]) // DAY_US)
+        bucket = bucket_us(*self.days)
         return max(bucket, DAY_US) if by == "user" else bucket
 
     def starts(self, by: Stacking) -> Sequence[int]:

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from metering.clock import HOUR_US, SECOND_US, rfc3339
 from metering.limiters import Limiter
-from metering.periods import Period, Window
+from metering.periods import Period
+from metering.windows import WindowFigures
 from stats_service.pages import formats, lines
 
 SPARK_HOURS = 24
@@ -148,27 +149,24 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one query reads of a limiter."""
+    """What is read of a limiter."""
 
-    start_us: int
-    spent_nanousd: int = 0
-    held_nanousd: int = 0
-    requests: int = 0
-    tokens: int = 0
+    current: WindowFigures
     last_call_us: int | None = None
 
 
-def standing(limiter: Limiter, current: Figures, window: Window, now_us: int, proxy_url: str) -> Standing:
+def standing(limiter: Limiter, figures: Figures, now_us: int, proxy_url: str) -> Standing:
     """The limiter in its window of this moment."""
+    current = figures.current
     return Standing(
         limiter=limiter,
         spent_nanousd=current.spent_nanousd,
         held_nanousd=current.held_nanousd,
         requests=current.requests,
         tokens=current.tokens,
-        start_us=window.start_us,
-        end_us=window.end_us,
-        last_call_us=current.last_call_us,
+        start_us=current.window.start_us,
+        end_us=current.window.end_us,
+        last_call_us=figures.last_call_us,
         now_us=now_us,
         proxy_url=proxy_url,
     )

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from metering.clock import DAY_US
+from metering.reports import Sums, UserKey
 from stats_service.pages import charts, formats
 from stats_service.pages.query import Pages, Query
 from stats_service.pages.ranges import RANGES, Range, read_range
-from stats_service.pages.report import Report, Row
+from stats_service.pages.report import Report, Row, Stacking
 from stats_service.pages.site import Site
-from stats_service.pages.statistics_rows import Stacking, Sums, UserKey
 
 SIZE = 25
 _DEFAULTS = {

@@ -29,6 +29,7 @@ from metering.settings import Settings
 from metering.usage import Usage
 from stats_service.pages import fault_page, routes
 from stats_service.pages.needs import Verdict
+from stats_service.sums import RangeReader
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "open sesame"
@@ -91,12 +92,14 @@ class Site:
     worker: str = "worker"
     sessions: PlainSessions = field(default_factory=PlainSessions)
     prices: PriceBookFile = field(init=False)
+    ranges: RangeReader = field(init=False)
     app: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = Database(self.folder / "usage.db")
         self.database.migrate(self.clock)
         self.limiters = Limiters(self.database, self.clock)
+        self.ranges = RangeReader(self.database)
         self.settings = Settings(
             database_path=self.folder / "usage.db",
             pricing_file=ROOT / "pricing.yaml",

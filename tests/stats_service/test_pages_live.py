@@ -14,8 +14,8 @@ import pytest
 from metering.clock import HOUR_US, parse_time
 from metering.money import NANO
 from stats_service.pages.live import _QUEUED, Hub, Viewer
-from stats_service.pages.remembered import Remembered
 from stats_service.pages.site import Site as PagesSite
+from stats_service.remembered import Remembered
 from tests.stats_service.pages_site import Site
 
 NOON = parse_time("2026-11-24T12:00:00Z")

@@ -48,8 +48,13 @@ class Remembered[K: Hashable, V]:
             making = self._making.setdefault(key, threading.Lock())
         # Whoever has waited for somebody else's sums takes those.
         with making:
-            found = self._kept(key)
-            return self._make(key) if found is None else found.value
+            try:
+                found = self._kept(key)
+                return self._make(key) if found is None else found.value
+            finally:
+                with self._lock:
+                    if self._making.get(key) is making:
+                        del self._making[key]
 
     def _kept(self, key: K) -> _Entry[V] | None:
         with self._lock:
@@ -69,7 +74,6 @@ class Remembered[K: Hashable, V]:
         ended_s = self._seconds()
         with self._lock:
             self._entries.pop(key, None)
-            self._making.pop(key, None)
             took_s = ended_s - started_s
             if took_s > SLOW_S:
                 self._entries[key] = _Entry(value, ended_s, max(self._kept_s, took_s * _KEPT_TIMES))

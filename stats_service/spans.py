@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stats_service.pages.remembered import Remembered
+from stats_service.remembered import Remembered
 
 _DAYS_KEPT_S = 60.0
 _TODAY_KEPT_S = 3.0
