@@ -4,7 +4,7 @@
 `scripts/bench delay` measures how long a streamed event is on its way; `scripts/bench history`
 compares an empty database with one of ten million rows; `scripts/bench memory` watches the
 memory over 200,000 calls; `scripts/bench metering` feeds the stream reader alone; `scripts/bench
-seed FILE` writes such a database. Reports are written to docs/BENCHMARKS.md with `--write`.
+pages FILE` times the dashboard; `scripts/bench seed FILE` writes such a database. Reports are written to docs/BENCHMARKS.md with `--write`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the proxy against stock mitmdump.")
     parser.add_argument("what", nargs="?", default="proxy", choices=[*MEASUREMENTS, "seed"])
     parser.add_argument(
-        "file", nargs="?", type=Path, help="the database that `seed` writes or `history` reads"
+        "file", nargs="?", type=Path, help="the database that `seed` writes, or `history` and `pages` read"
     )
     parser.add_argument("--seconds", type=float, default=5, help="how long each load lasts")
     parser.add_argument("--rows", type=int, default=10_000_000, help="how many request rows `seed` writes")
@@ -195,12 +195,26 @@ def measure_metering(chosen: argparse.Namespace) -> Report:
             yield f"| {family} | {rate:,.0f} | {events:,.0f} | {'yes' if withhold else 'no'} |"
 
 
+def measure_pages(chosen: argparse.Namespace) -> Report:
+    """How long the dashboard's pages take on a long history, and what they weigh."""
+    from scripts import bench_pages
+
+    if chosen.file is None or not chosen.file.exists():
+        sys.exit("Name a database with history: write one with `scripts/bench seed FILE` first.")
+    with bench_pages.service(chosen.file) as address:
+        took_s = bench_pages.warm_up(address, bench_pages.USERNAME, bench_pages.PASSWORD)
+        yield f"Sums added up once after the start, beside the work: {took_s:.1f} s.\n"
+        pages = bench_pages.measure(address, bench_pages.USERNAME, bench_pages.PASSWORD)
+    yield from bench_pages.table(pages)
+
+
 MEASUREMENTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "proxy": measure_proxy,
     "history": measure_history,
     "delay": measure_delay,
     "memory": measure_memory,
     "metering": measure_metering,
+    "pages": measure_pages,
 }
 
 

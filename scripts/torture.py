@@ -1,9 +1,12 @@
-"""Trials too long for the test suite: workers killed at random moments under load.
+"""Trials too long for the test suite: workers killed at random moments under load, properties under many seeds.
 
 `scripts/torture kill [--times 100]` runs the product with two workers, keeps clients calling it,
 and ends a random worker with SIGKILL again and again. Afterwards every answer that a client saw
 whole must be settled or expired, nothing may be held, `verify` must find nothing, and the stats
 service must have answered all the time. Every process it ends is one that it started.
+
+`scripts/torture fuzz [--times 20]` runs every property test of the suite (the ledger's state machine
+among them) again and again, each time with another seed, which a failure names.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -49,15 +53,40 @@ class Witness:
 def main() -> int:
     """Run the chosen trial; exit code 1 when anything that was promised did not hold."""
     parser = argparse.ArgumentParser(description="Try to break the product for longer than a test may.")
-    parser.add_argument("trial", choices=["kill"])
-    parser.add_argument("--times", type=int, default=100, help="how many workers are killed")
+    parser.add_argument("trial", choices=["kill", "fuzz"])
+    parser.add_argument("--times", type=int, help="how many workers are killed (100), or how many seeds (20)")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    problems, summary = kill_trial(chosen.times, random.Random(chosen.seed))
+    if chosen.trial == "fuzz":
+        return fuzz(chosen.seed, chosen.times or 20)
+    problems, summary = kill_trial(chosen.times or 100, random.Random(chosen.seed))
     print(summary)
     for problem in problems:
         print(f"PROBLEM: {problem}")
     return 1 if problems else 0
+
+
+def fuzz(first_seed: int, times: int) -> int:
+    """Run the property tests under so many seeds; stops at the first that fails."""
+    tests = sorted(
+        str(path) for path in (ROOT / "tests").rglob("test_*.py") if "hypothesis" in path.read_text()
+    )
+    for seed in range(first_seed, first_seed + times):
+        print(f"Seed {seed}:", flush=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--quiet",
+            "-n",
+            "auto",
+            f"--hypothesis-seed={seed}",
+            *tests,
+        ]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+            print(f"PROBLEM: a property does not hold; --seed {seed} --times 1 shows it again")
+            return 1
+    return 0
 
 
 def kill_trial(times: int, dice: random.Random) -> tuple[list[str], str]:

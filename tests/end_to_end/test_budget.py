@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from openai import APIStatusError, OpenAI, PermissionDeniedError, RateLimitError
 
 from scripts.standin import StandIn
-from tests.end_to_end.stack import Admin, Stack
+from tests.end_to_end.stack import Admin, Stack, decimal_json
 
 ASK: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 
@@ -58,6 +59,40 @@ def test_calls_pass_until_the_budget_is_gone_then_one_request_raises_rate_limit_
     assert 0 < int(answer.headers["retry-after"]) <= 86400
     assert answer.headers["x-request-id"]
     assert refusal.value.code == "budget_exceeded"
+
+
+def test_what_is_shown_is_what_is_enforced_and_both_are_the_sum_of_the_rows(
+    stack: Stack, admin: Admin, upstream: StandIn
+) -> None:
+    limiter = admin.create(upstream.url, "0.0002", period_type="year")
+    with client_of(stack, limiter) as client:
+        headers = []
+        for _ in range(3):
+            headers.append(client.chat.completions.with_raw_response.create(**ASK).headers)
+            stats = stack.at_rest(limiter["id"], admin)
+        with pytest.raises(RateLimitError) as refusal:
+            client.chat.completions.create(**ASK)
+
+    (row,) = stack.rows(
+        "select sum(cost_nanousd) cost from requests where limiter = (select key from limiters where id = ?)",
+        limiter["id"],
+    )
+    spent = Decimal(row["cost"]) / 10**9
+    totals = next(
+        one
+        for one in decimal_json(admin.call("GET", "/api/stats"))["limiters"]
+        if one["limiter_id"] == limiter["id"]
+    )
+    assert spent == stats["current_spend"] == totals["total_cost"] == Decimal("0.000285")
+    assert spent == sum(call["cost"] for call in admin.usage(limiter["id"]))
+    assert spent == sum(Decimal(one["x-request-cost"]) for one in headers)
+    assert [Decimal(one["x-budget-remaining"]) for one in headers] == [
+        Decimal("0.000105"),
+        Decimal("0.00001"),
+        stats["remaining_budget"],
+    ]
+    assert stats["usage_percentage"] == Decimal("142.5")
+    assert "$0.0003/$0.0002 per year. Current usage: 142.5%" in refusal.value.message
 
 
 def test_a_raised_budget_is_in_force_on_the_next_request(
