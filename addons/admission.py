@@ -37,6 +37,8 @@ class Desk:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self.deciding = 0
+        """Calls of which it is not decided yet whether their money is held; their clients may be gone."""
 
     def gate(self, route: Route, *, fresh: bool = False) -> Limiter | Refusal:
         """The limiter of a path, if it lets calls of this kind through at all. Raises StoreError."""
@@ -60,6 +62,15 @@ class Desk:
         self, limiter: Limiter, route: Route, headers: Mapping[str, str], raw: bytes
     ) -> Call | Refusal:
         """Hold the money for a metered call, or say why not."""
+        self.deciding += 1
+        try:
+            return await self._decide(limiter, route, headers, raw)
+        finally:
+            self.deciding -= 1
+
+    async def _decide(
+        self, limiter: Limiter, route: Route, headers: Mapping[str, str], raw: bytes
+    ) -> Call | Refusal:
         try:
             ask, body = await _read(route.endpoint, headers.get("content-type", ""), raw)
         except BodyError as wrong:

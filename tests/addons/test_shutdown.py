@@ -84,6 +84,24 @@ async def test_a_silent_call_is_charged_at_its_hold_when_the_grace_time_is_over(
     assert (row["state"], row["cost_nanousd"]) == ("settled", row["hold_nanousd"])
 
 
+async def test_the_hold_of_a_client_who_left_while_it_was_written_is_given_back(
+    proxy: Proxied, upstream: StandIn
+) -> None:
+    limiter = proxy.limiter(upstream)
+    with proxy.database.write_lock():
+        async with proxy.connected() as client:
+            await client.send(chat(limiter.code))
+            await proxy.until(lambda: proxy.run.desk.deciding == 1)
+        await proxy.until(lambda: len(proxy.run.peers) == 0)
+        stopping = asyncio.create_task(proxy.stop())
+        await proxy.until(lambda: proxy.run.is_closing)
+    async with asyncio.timeout(10):
+        await stopping
+
+    assert [row["state"] for row in proxy.rows()] == ["released"]
+    assert upstream.received == []
+
+
 async def test_a_start_keeps_all_figures(proxy: Proxied, upstream: StandIn) -> None:
     limiter = proxy.limiter(upstream)
     await proxy.chat(limiter)
