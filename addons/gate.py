@@ -13,6 +13,8 @@ from addons.refusals import Refusal
 
 READ_BYTES_MAX = 65_536
 _MEGABYTE = 1_048_576
+_READABLE = ("limiter_not_found", "limiter_inactive", "invalid_path")
+"""What a browser asks about first, and can read only where it was allowed to send the request itself."""
 
 
 def refusal_of(request: http.Request, bounds: Bounds) -> Refusal | None:
@@ -38,6 +40,9 @@ def refusal_of(request: http.Request, bounds: Bounds) -> Refusal | None:
 def refuse(flow: http.HTTPFlow, refusal: Refusal) -> None:
     """Answer a request whose headers have come, and whose body may be on its way."""
     request = flow.request
+    if refusal.code in _READABLE and refusals.is_preflight(request):
+        flow.response = refusals.preflight(request)
+        return
     is_chunked = "transfer-encoding" in request.headers
     if is_chunked or "expect" in request.headers or declared_bytes(request) > READ_BYTES_MAX:
         attach(request, refusal)

@@ -164,6 +164,23 @@ def answer(refusal: Refusal) -> http.Response:
     return http.Response(b"HTTP/1.1", refusal.status, reason, http.Headers(fields), body, None, 0.0, 0.0)
 
 
+def is_preflight(request: http.Request) -> bool:
+    """Whether a browser asks if a page may send a request."""
+    return request.method == "OPTIONS" and "access-control-request-method" in request.headers
+
+
+def preflight(request: http.Request) -> http.Response:
+    """Allows a page to send a request that will be refused: otherwise it could not read why."""
+    asked = request.headers
+    allowed = {
+        "access-control-allow-origin": "*",
+        "access-control-allow-methods": asked["access-control-request-method"],
+        "access-control-allow-headers": asked.get("access-control-request-headers", "*"),
+        "vary": "access-control-request-method, access-control-request-headers",
+    }
+    return http.Response.make(204, b"", allowed)
+
+
 def healthy() -> http.Response:
     """The answer of `/healthz`."""
     return http.Response.make(200, b'{"status":"ok"}', {"content-type": "application/json"})

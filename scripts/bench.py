@@ -4,7 +4,8 @@
 `scripts/bench delay` measures how long a streamed event is on its way; `scripts/bench history`
 compares an empty database with one of ten million rows; `scripts/bench memory` watches the
 memory over 200,000 calls; `scripts/bench metering` feeds the stream reader alone; `scripts/bench
-pages FILE` times the dashboard; `scripts/bench seed FILE` writes such a database. Reports are written to docs/BENCHMARKS.md with `--write`.
+pages FILE` times the dashboard; `scripts/bench seed FILE` writes such a database. With `--write` the
+result goes into docs/BENCHMARKS.md.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import http.client
 import json
 import platform
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -104,7 +106,8 @@ def measure_history(chosen: argparse.Namespace) -> Report:
     with load.upstream() as url, tempfile.TemporaryDirectory() as folder:
         long = Path(folder) / "long"
         long.mkdir()
-        (long / "usage.db").hardlink_to(chosen.file.resolve())
+        # A copy: a write-ahead log beside a link would be lost with this folder, and the original damaged.
+        shutil.copyfile(chosen.file, long / "usage.db")
         medians: dict[str, list[float]] = {"empty": [], "history": []}
         for turn in range(3):
             for name, place in (("empty", Path(folder)), ("history", long)):
