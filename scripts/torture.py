@@ -80,6 +80,7 @@ def fuzz(first_seed: int, times: int) -> int:
             "--quiet",
             "-n",
             "auto",
+            "--hypothesis-profile=fuzz",
             f"--hypothesis-seed={seed}",
             *tests,
         ]
