@@ -25,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from metering.asks import Family
 from scripts import bench_load as load
 from scripts.bench_load import Load, Proxy, Shape
 
@@ -175,27 +176,44 @@ def measure_memory(chosen: argparse.Namespace) -> Report:
 
 
 def measure_metering(chosen: argparse.Namespace) -> Report:
-    """Bytes per second of the stream reader alone."""
-    from metering.asks import Family
-    from metering.reading import StreamReader
+    """Bytes per second of the stream reader alone, and its share of what a streamed call costs the proxy."""
     from scripts.bench_streams import chat_stream, responses_stream
 
+    load.require_wrk()
     yield "| stream | MB/s | events/s | withheld usage |"
     yield "| --- | ---: | ---: | --- |"
     for family, stream in ((Family.CHAT, chat_stream()), (Family.RESPONSES, responses_stream())):
         for withhold in (False, True):
-            pieces = [stream[at : at + 1400] for at in range(0, len(stream), 1400)]
-            rounds, start = 0, time.perf_counter()
-            while time.perf_counter() - start < chosen.seconds:
-                reader = StreamReader(family, withhold_usage=withhold)
-                for piece in pieces:
-                    reader.feed(piece)
-                reader.end()
-                rounds += 1
-            spent = time.perf_counter() - start
-            rate = rounds * len(stream) / spent / 1e6
-            events = rounds * stream.count(b"\n\n") / spent
+            spent = _reading_s(family, stream, chosen.seconds, withhold=withhold)
+            rate, events = len(stream) / spent / 1e6, stream.count(b"\n\n") / spent
             yield f"| {family} | {rate:,.0f} | {events:,.0f} | {'yes' if withhold else 'no'} |"
+    for words in (16, 500):
+        spent = _reading_s(Family.CHAT, chat_stream(words), chosen.seconds, withhold=True)
+        with (
+            load.upstream(words=words) as url,
+            tempfile.TemporaryDirectory() as folder,
+            load.served(url, Path(folder), 1) as proxy,
+        ):
+            load.run_wrk(proxy, STREAM, connections=4, seconds=1)
+            seen = load.run_wrk(proxy, STREAM, connections=16, seconds=chosen.seconds)
+        share = spent * 1e6 / seen.cpu_us_per_call
+        cost = f"{spent * 1e6:,.0f} of {seen.cpu_us_per_call:,.0f} µs of CPU"
+        yield f"\nOf a streamed call of {words} words through one worker the reader takes {share:.0%}: {cost}."
+
+
+def _reading_s(family: Family, stream: bytes, seconds: float, *, withhold: bool) -> float:
+    """How long the reader takes for one such stream, in pieces as they come from a socket."""
+    from metering.reading import StreamReader
+
+    pieces = [stream[at : at + 1400] for at in range(0, len(stream), 1400)]
+    rounds, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        reader = StreamReader(family, withhold_usage=withhold)
+        for piece in pieces:
+            reader.feed(piece)
+        reader.end()
+        rounds += 1
+    return spent / rounds
 
 
 def measure_pages(chosen: argparse.Namespace) -> Report:

@@ -172,7 +172,10 @@ def test_a_viewer_who_does_not_read_keeps_only_the_newest(site: Site) -> None:
     assert viewer.queue.get_nowait() == b"5"
 
 
-def test_what_is_quick_is_computed_each_time_and_what_is_slow_is_kept() -> None:
+def test_what_is_quick_is_computed_each_time_and_what_is_slow_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stats_service.remembered.SLOW_S", 0.02)
     computed: list[str] = []
     now = [0.0]
 
@@ -186,7 +189,8 @@ def test_what_is_quick_is_computed_each_time_and_what_is_slow_is_kept() -> None:
     assert [sums.get("slow"), sums.get("slow")] == [3, 3]
 
 
-def test_what_is_old_is_served_once_more_and_refreshed() -> None:
+def test_what_is_old_is_served_once_more_and_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stats_service.remembered.SLOW_S", 0.02)
     now = [0.0]
     values = iter((1, 2))
 
