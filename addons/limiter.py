@@ -243,7 +243,7 @@ def _elsewhere(place: Place, settings: Settings) -> Refusal | http.Response:
     if place is Place.HEALTH:
         return refusals.healthy()
     if place is Place.SERVICE:
-        return refusals.service_elsewhere(f"http://{settings.stats_host}:{settings.stats_port}")
+        return refusals.service_elsewhere(settings.stats_host, settings.stats_port)
     return refusals.not_found()
 
 

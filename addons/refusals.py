@@ -11,6 +11,7 @@ import orjson
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
+from metering.base_urls import http_url
 from metering.clock import SECOND_US
 from metering.entries import Refused
 from metering.money import shown
@@ -144,8 +145,9 @@ def not_found() -> Refusal:
     return Refusal(status=404, code="not_found", message=message)
 
 
-def service_elsewhere(address: str) -> Refusal:
+def service_elsewhere(host: str, port: int) -> Refusal:
     """The management API has a port of its own."""
+    address = http_url(host, port)
     message = f"The management API is not served here but by the stats service, at {address}."
     return Refusal(status=404, code="not_found", message=message)
 

@@ -17,6 +17,7 @@ from addons.child import Program
 from addons.output import Output
 from addons.sockets import bind, port_of
 from addons.supervisor import DEATHS_PER_MINUTE, NAME, Address, Supervisor
+from metering.base_urls import http_url
 from metering.database import Database, storing
 from metering.errors import MeteringError, SettingError, StoreError
 from metering.locks import LockFile
@@ -72,7 +73,7 @@ async def _run(
     proxy = _reachable(settings.host, port)
     numbers = tuple(one.fileno() for one in sockets)
     stages = [[_worker(number, numbers, settings) for number in range(1, settings.workers + 1)]]
-    addresses, announcement = [proxy], [f"Proxy:     {_url(proxy)}"]
+    addresses, announcement = [proxy], [f"Proxy:     {http_url(*proxy)}"]
     given = {**environ, "PYTHONUNBUFFERED": "1", "PORT": str(port)}
     if service_port is not None:
         service = _reachable(settings.stats_host, service_port)
@@ -86,7 +87,7 @@ async def _run(
             ]
         )
         addresses.append(service)
-        announcement.append(f"Dashboard: {_url(service)}")
+        announcement.append(f"Dashboard: {http_url(*service)}")
         if settings.uses_default_password:
             announcement.append(
                 f"Sign in as {settings.admin_username} with the password {DEFAULT_PASSWORD}; it is taken on this machine only."
@@ -125,11 +126,6 @@ def _free_port(settings: Settings) -> int:
 
 def _reachable(host: str, port: int) -> Address:
     return _ANY_HOST.get(host, host), port
-
-
-def _url(address: Address) -> str:
-    host, port = address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -18,6 +18,11 @@ URL_MAX = 2_048
 _PORTS = {"http": 80, "https": 443}
 
 
+def http_url(host: str, port: int) -> str:
+    """How a listener is reached: an IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def base_url(field: str, value: object, own_addresses: Collection[Address]) -> str:
     """The address as it is stored: without a slash at its end. Raises FieldError."""
     if not isinstance(value, str):

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from metering import lifeline
+from metering.base_urls import http_url
 from metering.errors import MeteringError, SettingError
 from metering.settings import Settings
 from stats_service import logs
@@ -105,8 +106,7 @@ def _serve(app: Starlette, listener: socket.socket) -> None:
     )
     gc.freeze()
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    Server(config, app.state.stop_streams, f"http://{shown}:{port}").run(sockets=[listener])
+    Server(config, app.state.stop_streams, http_url(host, port)).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -7,22 +7,24 @@ import pytest
 
 from addons.output import LINE_BYTES_MAX, Lines, Output, marked
 
+AT = "1970-01-01T00:00:01Z"
+
 
 def test_a_line_of_text_begins_with_the_name_of_its_process() -> None:
-    assert marked("proxy-1", b"hello", 9, as_json=False) == b"proxy-1   | hello\n"
+    assert marked("proxy-1", b"hello", 9, 0, as_json=False) == b"proxy-1   | hello\n"
 
 
 @pytest.mark.parametrize(
     ("line", "fields"),
     [
         (b'{"time": "now", "message": "hello"}', {"process": "proxy-1", "time": "now", "message": "hello"}),
-        (b"Traceback:", {"process": "proxy-1", "message": "Traceback:"}),
-        (b"\xff{", {"process": "proxy-1", "message": "\ufffd{"}),
-        (b"{}", {"process": "proxy-1", "message": "{}"}),
+        (b"Traceback:", {"process": "proxy-1", "time": AT, "message": "Traceback:"}),
+        (b"\xff{", {"process": "proxy-1", "time": AT, "message": "\ufffd{"}),
+        (b"{}", {"process": "proxy-1", "time": AT, "message": "{}"}),
     ],
 )
 def test_a_line_of_json_stays_one_object(line: bytes, fields: dict[str, str]) -> None:
-    out = marked("proxy-1", line, 9, as_json=True)
+    out = marked("proxy-1", line, 9, 10**6, as_json=True)
     assert out.endswith(b"\n")
     assert json.loads(out) == fields
 

@@ -95,7 +95,7 @@ ALL = [
     (refusals.upstream_timeout(), 504, "upstream_timeout"),
     (refusals.limiter_unavailable(), 503, "limiter_unavailable"),
     (refusals.not_found(), 404, "not_found"),
-    (refusals.service_elsewhere("http://127.0.0.1:3000"), 404, "not_found"),
+    (refusals.service_elsewhere("::1", 3000), 404, "not_found"),
 ]
 
 
