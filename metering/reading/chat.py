@@ -1,11 +1,13 @@
 """Chat completions and legacy completions, as all the compatible providers send them.
 
 In a stream the last usage that is not null counts, whether its chunk has choices or not; usage in every chunk
-is cumulative. It is final once every answer has finished, or in a chunk without choices that comes after output.
+is cumulative. It is the last one in a chunk without choices that comes after output; one that comes with the
+finish itself may be repeated, or corrected, behind it.
 """
 
 from metering.reading.costs import provider_cost_nanousd
 from metering.reading.shape import (
+    CLOSING,
     FINAL,
     OUTPUT,
     SILENT,
@@ -54,8 +56,10 @@ def _fold(answer: Answer, event: Wire) -> Step:
     usage = _usage(event)
     if read_tokens(usage) is not None:
         answer["usage"] = usage
-        if finished(answer) or (not choices and _SPOKEN in answer):
+        if not choices and (finished(answer) or _SPOKEN in answer):
             return FINAL
+        if finished(answer):
+            return CLOSING
     elif usage:
         # A cost without tokens is worth knowing, but no usage.
         answer.setdefault("usage", usage)

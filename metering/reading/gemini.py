@@ -1,4 +1,5 @@
-"""Gemini's own format: `usageMetadata`, cumulative in every chunk of a stream.
+"""Gemini's own format: `usageMetadata`, cumulative in every chunk of a stream, of which the last counts: older
+models gave a reason to finish in every chunk as well.
 
 Thoughts and the tokens of tool prompts stand beside the candidates' and the prompt's; cached content is part
 of the prompt. Modalities are listed by name, or by number in older transcodings. Searches that grounded the
@@ -8,7 +9,7 @@ answer are billed apart: each query since Gemini 3, before it one for the whole 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, finish, finished
+from metering.reading.shape import CLOSING, OUTPUT, SILENT, Answer, Shape, Step, finish, finished
 from metering.reading.tokens import odd_counts
 from metering.reading.values import Wire, count, first_count, name, record, records
 from metering.usage import Reading, Usage
@@ -97,7 +98,7 @@ def _fold(answer: Answer, event: Wire) -> Step:
     if _usage(usage) is not None:
         answer["usageMetadata"] = usage
         if finished(answer):
-            return FINAL
+            return CLOSING
     return OUTPUT if any(candidate.get("content") for candidate in candidates) else SILENT
 
 

@@ -7,7 +7,7 @@ Replies have no model; an SVG made on the way is billed under a name of its own.
 from dataclasses import replace
 
 from metering.reading.costs import provider_cost_nanousd
-from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
+from metering.reading.shape import CLOSING, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
 from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.tools import as_image_output
 from metering.reading.values import Wire, count, name, record
@@ -57,7 +57,7 @@ def _fold(answer: Answer, event: Wire) -> Step:
     if read_tokens(record(event.get("usage"))) is None:
         return OUTPUT
     answer["usage"] = event["usage"]
-    return FINAL
+    return CLOSING
 
 
 IMAGES = Shape(read=_read, fold=_fold, needles=(b'.completed"',))

@@ -6,7 +6,7 @@ field, and only the end makes the usage final. Cache reads and writes are never 
 
 from dataclasses import replace
 
-from metering.reading.shape import FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
+from metering.reading.shape import CLOSING, FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
 from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.values import Wire, name, record, records
 from metering.usage import Reading, Usage
@@ -70,7 +70,7 @@ def _fold(answer: Answer, event: Wire) -> Step:
         keep_names(answer, event)
         _merge(answer, record(event.get("usage")))
         ended = record(event.get("delta")).get("stop_reason") or kind == "message"
-        return FINAL if ended and "usage" in answer else OUTPUT
+        return CLOSING if ended and "usage" in answer else OUTPUT
     if kind == "message_stop":
         return FINAL if "usage" in answer else OUTPUT
     return OUTPUT if isinstance(kind, str) and kind.startswith("content_block") else SILENT

@@ -27,6 +27,8 @@ class Step:
 
     output: bool = False
     """The provider has begun to produce what it bills."""
+    closing: bool = False
+    """The usage that the answer holds now counts, unless another one follows before the stream's end."""
     final: bool = False
     """The usage that the answer holds now is the last one."""
     failed: bool = False
@@ -35,7 +37,8 @@ class Step:
 
 SILENT = Step()
 OUTPUT = Step(output=True)
-FINAL = Step(output=True, final=True)
+CLOSING = Step(output=True, closing=True)
+FINAL = Step(output=True, closing=True, final=True)
 FAILED = Step(failed=True)
 
 

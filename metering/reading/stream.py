@@ -52,6 +52,7 @@ class StreamReader:
         self._watching = True
         self._dropped = False
         self._ended = False
+        self._is_closing = False
         self._torn = bytearray()
         self.saw_output = False
         self.usage_seen = False
@@ -98,11 +99,11 @@ class StreamReader:
 
     @property
     def reading(self) -> Reading:
-        """What the answer has said of itself up to now; its usage only when it is final."""
+        """What the answer has said of itself up to now; its usage only when it may be the last."""
         reading = self._shape.read(self._answer)
         return replace(
             reading,
-            usage=reading.usage if self.usage_seen else None,
+            usage=reading.usage if self.usage_seen or self._is_closing else None,
             failed=self._failed and not self.saw_output,
         )
 
@@ -167,6 +168,7 @@ class StreamReader:
             self.saw_output = True
         elif is_an_error or step.failed:
             self._failed = True
+        self._is_closing = self._is_closing or step.closing
         if step.final:
             self._settle()
         self._watched += 1

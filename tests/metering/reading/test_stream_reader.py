@@ -77,20 +77,31 @@ def test_cumulative_usage_in_every_chunk_is_not_summed() -> None:
     assert reader.reading.usage == Usage(input_tokens=9, output_tokens=3)
 
 
-def test_cumulative_usage_is_final_only_when_a_choice_has_finished() -> None:
+def test_cumulative_usage_counts_only_when_a_choice_has_finished() -> None:
     reader = reader_of(Family.CHAT, chunk("a", usage=counts(9, 1)), ends=False)
     assert not reader.usage_seen
     assert reader.reading.usage is None
     assert reader.partial_usage == Usage(input_tokens=9, output_tokens=1)
 
     reader.feed(chunk("", "stop", usage=counts(9, 2)))
-    assert reader.usage_seen
+    assert reader.reading.usage == Usage(input_tokens=9, output_tokens=2)
 
 
-def test_usage_beside_choices_after_the_finish_is_final() -> None:
+def test_usage_beside_choices_after_the_finish_counts_even_where_the_stream_is_cut_behind_it() -> None:
     reader = reader_of(Family.CHAT, chunk("a"), chunk("", "stop"), chunk("", usage=counts(9, 2)), ends=False)
 
+    assert reader.reading.usage == Usage(input_tokens=9, output_tokens=2)
+
+
+@pytest.mark.parametrize("first", [counts(0, 0), counts(9, 1)])
+def test_usage_beside_the_finish_may_be_corrected_behind_it(first: dict[str, int]) -> None:
+    reader = reader_of(Family.CHAT, chunk("a"), chunk("", "stop", usage=first), ends=False)
+    assert not reader.usage_seen
+
+    reader.feed(event({"choices": [], "usage": counts(9, 2)}))
+
     assert reader.usage_seen
+    assert reader.reading.usage == Usage(input_tokens=9, output_tokens=2)
 
 
 def test_usage_in_groq_s_extension_is_read_and_its_repetition_is_not_added() -> None:
@@ -255,10 +266,21 @@ def test_a_message_s_start_and_end_are_merged() -> None:
 
     reader = reader_of(Family.MESSAGES, START, BLOCK, delta, ends=False)
 
-    assert reader.usage_seen
     assert reader.reading.usage == Usage(
         input_tokens=33, cached_tokens=20, cache_write_tokens=10, cache_write_long_tokens=4, output_tokens=15
     )
+    reader.feed(event({"type": "message_stop"}))
+    assert reader.usage_seen
+
+
+def test_a_gateway_s_second_delta_tells_what_the_first_did_not_know() -> None:
+    start = event({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 0}}})
+    stop = event({"type": "message_delta", "delta": {"stop_reason": "x"}, "usage": {"output_tokens": 0}})
+    told = event({"type": "message_delta", "delta": {}, "usage": {"input_tokens": 9, "output_tokens": 4}})
+
+    reader = reader_of(Family.MESSAGES, start, BLOCK, stop, told, event({"type": "message_stop"}))
+
+    assert reader.reading.usage == Usage(input_tokens=9, output_tokens=4)
 
 
 def test_a_message_cut_before_its_end_has_its_input_only_as_partial_usage() -> None:
@@ -278,6 +300,16 @@ def test_gemini_s_last_metadata_counts() -> None:
     assert reader_of(Family.GEMINI, first, last).reading == Reading(
         usage=Usage(input_tokens=9), model="gemini"
     )
+
+
+def test_gemini_s_last_metadata_counts_though_every_chunk_says_stop() -> None:
+    def part(given: int) -> bytes:
+        tokens = {"promptTokenCount": 5, "candidatesTokenCount": given, "totalTokenCount": 5 + given}
+        return event({"candidates": [{"content": {}, "finishReason": "STOP"}], "usageMetadata": tokens})
+
+    reader = reader_of(Family.GEMINI, part(1), part(16), part(20))
+
+    assert reader.reading.usage == Usage(input_tokens=5, output_tokens=20)
 
 
 @pytest.mark.parametrize(("version", "billed"), [("gemini-3-pro-preview", 3), ("models/gemini-2.5-pro", 1)])
@@ -303,9 +335,9 @@ def test_the_end_of_one_answer_is_not_the_end_of_all() -> None:
     for piece in (part(0, None, 1), part(0, "stop", 2), part(1, None, 3)):
         reader.feed(piece)
         assert not reader.usage_seen
+        assert reader.reading.usage is None
     reader.feed(part(1, "stop", 4))
 
-    assert reader.usage_seen
     assert reader.reading.usage == Usage(input_tokens=3, output_tokens=4)
 
 
@@ -338,7 +370,6 @@ def test_gemini_s_array_of_chunks_is_read_element_by_element() -> None:
 
     reader = reader_of(Family.GEMINI, first, last, ends=False)
 
-    assert reader.usage_seen
     assert reader.reading.usage == Usage(input_tokens=7)
 
 
