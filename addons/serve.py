@@ -20,7 +20,7 @@ from addons.supervisor import DEATHS_PER_MINUTE, NAME, Address, Supervisor
 from metering.base_urls import http_url
 from metering.database import Database, storing
 from metering.errors import MeteringError, SettingError, StoreError
-from metering.locks import LockFile
+from metering.locks import LockFile, make_directory
 from metering.pricing import PriceBook
 from metering.settings import DEFAULT_PASSWORD, Settings
 
@@ -54,7 +54,8 @@ def check(held: ExitStack, *, has_service: bool = True) -> Settings:
         settings.refuse_unsafe_service()
     PriceBook.load(settings.pricing_file)
     database = Database(settings.database_path)
-    database.migrate()
+    make_directory(database.locks)
+    # Before anything is changed: this may be a newer version, and the one that serves does not know its tables.
     with storing("lock the database"):
         instance = held.enter_context(LockFile(database.locks / "instance"))
         if not instance.try_take():
@@ -63,6 +64,7 @@ def check(held: ExitStack, *, has_service: bool = True) -> Settings:
                 f"another instance already serves {settings.database_path}",
                 "Stop it, or set DATABASE_URL.",
             )
+    database.migrate()
     return settings
 
 

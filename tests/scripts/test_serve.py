@@ -6,12 +6,16 @@ import signal
 import socket
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from addons.serve import check
+from metering import schema
+from metering.database import Database
+from metering.errors import StoreError
 from tests.end_to_end.stack import until
 from tests.scripts.product import product
 
@@ -115,6 +119,28 @@ def test_a_second_instance_on_the_same_database_is_refused(tmp_path: Path) -> No
             f"Cannot start: another instance already serves {tmp_path / 'usage.db'}. Stop it, or set DATABASE_URL.\n"
         )
         assert second.process.returncode == 1
+
+
+def test_a_newer_version_leaves_the_database_of_an_instance_that_serves_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:{tmp_path / 'usage.db'}")
+    newer = list(schema.MIGRATIONS)
+    monkeypatch.setattr(schema, "MIGRATIONS", newer[:-1])
+
+    def migrations() -> int:
+        with closing(Database(tmp_path / "usage.db").open_reader()) as connection:
+            return int(connection.execute("select count(*) from metering_migrations").fetchone()[0])
+
+    with ExitStack() as serving:
+        check(serving, has_service=False)
+        monkeypatch.setattr(schema, "MIGRATIONS", newer)
+        with ExitStack() as refused, pytest.raises(StoreError, match="another instance already serves"):
+            check(refused, has_service=False)
+        assert migrations() == len(newer) - 1
+    with ExitStack() as serving:
+        check(serving, has_service=False)
+    assert migrations() == len(newer)
 
 
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
