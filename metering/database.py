@@ -31,6 +31,8 @@ _HINTS = {
     sqlite3.SQLITE_NOTADB: "DATABASE_URL must name a database of this program, or a new file.",
     sqlite3.SQLITE_NOMEM: "The machine is out of memory.",
 }
+MOVED = "the database file was moved, replaced or deleted while it was in use"
+MOVED_HINT = "Put it back, or restart."
 _PRIMARY = 0xFF
 _WAL_LARGE_BYTES = 64 * 1024 * 1024
 _CACHED_STATEMENTS = 256
@@ -43,11 +45,13 @@ class Database:
         self.path = Path(path).absolute()
         self.locks = self.path.with_name(self.path.name + ".locks")
         self._busy_timeout_s = busy_timeout_s
+        self._file: tuple[int, int] | None = None
 
     def migrate(self, clock: Clock = now_us) -> None:
         """Create the file or bring its tables up to date; whichever process starts first does it."""
         make_directory(self.locks)
         with self.write_lock(), storing("open the database"):
+            self._refuse_another()
             # The file holds the codes of all limiters, which are keys: it is for its owner alone.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             with closing(self._connect("rw")) as connection:
@@ -115,7 +119,22 @@ class Database:
         except FileNotFoundError:
             return 0
 
+    def identity(self) -> tuple[int, int]:
+        """Which file it is now; zeros where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_dev, found.st_ino)
+
+    def _refuse_another(self) -> None:
+        """Whoever has used one file never goes on with another: its -wal, and the calls in flight, are not of that one."""
+        if self._file is not None and self._file != self.identity():
+            raise StoreError("open the database", MOVED, MOVED_HINT)
+
     def _connect(self, mode: str) -> sqlite3.Connection:
+        self._refuse_another()
+        file = self.identity()
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
@@ -134,6 +153,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
+        self._file = file
         return connection
 
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from metering.batch import Batch
 from metering.clock import Clock
-from metering.database import Database, immediate, storing
+from metering.database import MOVED, MOVED_HINT, Database, immediate, storing
 from metering.entries import (
     Admission,
     Admitted,
@@ -39,7 +39,7 @@ class Ledger:
         with storing("open the database"):
             self._lock = LockFile(database.locks / "write")
         try:
-            self._file = _identity(database)
+            self._file = database.identity()
             self._connection = database.open_writer()
         except BaseException:
             self._lock.close()
@@ -53,8 +53,9 @@ class Ledger:
         """
         self._lock.take()
         try:
-            if self._file != _identity(self.database):
-                raise StoreError("write to the ledger", _MOVED, "Put it back, or restart.")
+            # SQLite goes on writing into a file that was deleted, and nobody would ever read it.
+            if self._file != self.database.identity():
+                raise StoreError("write to the ledger", MOVED, MOVED_HINT)
             with immediate(self._connection):
                 batch = Batch(self._connection, self.worker, clock())
                 yield batch
@@ -108,10 +109,9 @@ class Ledger:
 
     def reopen(self) -> None:
         """A fresh connection, after a failure that may have spoilt the old one. Raises StoreError."""
-        file = _identity(self.database)
         fresh = self.database.open_writer()
         self._connection.close()
-        self._connection, self._file = fresh, file
+        self._connection = fresh
 
     def close(self) -> None:
         """Close the connection and the lock file."""
@@ -137,15 +137,6 @@ class Ledger:
             yield batch
 
 
-def _identity(database: Database) -> tuple[int, int]:
-    """Which file it is. SQLite goes on writing into a file that was deleted, and nobody would ever read it."""
-    try:
-        found = database.path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_dev, found.st_ino)
-
-
 def learned(connection: sqlite3.Connection, limiter_key: int, model: str) -> LearnedFigures | None:
     """The moving averages of a limiter and model, read on any connection."""
     found = connection.execute(_LEARNED, (limiter_key, model)).fetchone()
@@ -157,6 +148,5 @@ def knows_key(connection: sqlite3.Connection, limiter_key: int, key: str) -> boo
     return connection.execute(_KNOWS_KEY, (limiter_key, key)).fetchone() is not None
 
 
-_MOVED = "the database file was moved, replaced or deleted while it was in use"
 _LEARNED = "select output_tokens, input_ratio_ppm from learned where limiter = ? and model = ?"
 _KNOWS_KEY = "select 1 from known_keys where limiter = ? and key = ?"

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
+from metering.backup import backup
+from metering.database import Database
 from metering.entries import Admitted
 from metering.errors import StoreError
 from metering.limiters import Limiter
@@ -210,3 +213,33 @@ def test_a_database_that_was_deleted_refuses_calls_until_it_is_back(books: Books
 
     run(body)
     assert books.figures(limiter)[1] == 20
+
+
+def test_a_database_that_was_replaced_is_left_alone_until_the_right_one_is_back(
+    books: Books, tmp_path: Path
+) -> None:
+    """The other file knows nothing of the calls in flight: their ids may mean other calls there."""
+    limiter = books.limiter(10**6)
+    books.spend(limiter, 5)
+    path, copy = books.database.path, tmp_path / "copy.db"
+    backup(books.database, copy)
+
+    async def body() -> None:
+        async with running(books) as writer:
+            first = await admitted(writer, books, limiter, 10)
+            path.rename(path.with_name("aside.db"))
+            copy.rename(path)
+            writer.settle(books.settlement(first.request_id, 7))
+            for _ in range(2):
+                with pytest.raises(StoreError, match="moved, replaced or deleted"):
+                    await writer.admit(books.call(limiter))
+            with pytest.raises(StoreError, match="moved, replaced or deleted"):
+                books.limiters.update(limiter.id, budget_limit=1)
+            path.rename(copy)
+            path.with_name("aside.db").rename(path)
+            await admitted_again(writer, books, limiter, 10)
+
+    run(body)
+    assert books.figures(limiter)[:2] == (12, 10)
+    with closing(Database(copy).open_reader()) as connection:
+        assert connection.execute("select count(*) from requests").fetchone() == (1,)
