@@ -180,6 +180,11 @@ class Running:
                 self.sweep(monotonic_s())
             except Exception:
                 log.exception("Slow connections cannot be closed.")
+            try:
+                if self._books is not None:
+                    self._books.worker.stay()
+            except MeteringError as failure:
+                log.error("%s", failure)  # noqa: TRY400  # The sentence says it all; it is tried again.
 
     def _close_idle(self) -> bool:
         """Close the connections without a request; whether there are others."""

@@ -51,7 +51,8 @@ class Database:
         """Create the file or bring its tables up to date; whichever process starts first does it."""
         make_directory(self.locks)
         with self.write_lock(), storing("open the database"):
-            self._refuse_another()
+            if self._file not in (None, self.identity()):
+                raise StoreError("open the database", MOVED, MOVED_HINT)
             # The file holds the codes of all limiters, which are keys: it is for its owner alone.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             with closing(self._connect("rw")) as connection:
@@ -127,14 +128,11 @@ class Database:
             return (0, 0)
         return (found.st_dev, found.st_ino)
 
-    def _refuse_another(self) -> None:
-        """Whoever has used one file never goes on with another: its -wal, and the calls in flight, are not of that one."""
-        if self._file is not None and self._file != self.identity():
-            raise StoreError("open the database", MOVED, MOVED_HINT)
-
     def _connect(self, mode: str) -> sqlite3.Connection:
-        self._refuse_another()
         file = self.identity()
+        # Another file's calls are others, and the -wal beside it may not be its own. Of a missing one SQLite says so.
+        if self._file not in (None, file) and any(file):
+            raise StoreError("open the database", MOVED, MOVED_HINT)
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,

@@ -23,7 +23,7 @@ from metering.entries import (
     Settlement,
 )
 from metering.errors import LimiterNotFound, StoreError
-from metering.locks import LockFile
+from metering.locks import LockFile, make_directory
 from metering.periods import Period
 from metering.windows import WindowFigures, read_window
 
@@ -106,6 +106,15 @@ class Ledger:
                 self.database.checkpoint(self._connection)
         finally:
             self._lock.give_back()
+
+    def relock(self) -> None:
+        """Queue with all others again where somebody has deleted the file of the write lock. Raises StoreError."""
+        if not self._lock.is_in_place():
+            make_directory(self.database.locks)
+            with storing("lock the database"):
+                fresh = LockFile(self._lock.path)
+            self._lock.close()
+            self._lock = fresh
 
     def reopen(self) -> None:
         """A fresh connection, after a failure that may have spoilt the old one. Raises StoreError."""

@@ -49,6 +49,13 @@ class LockFile:
         self._descriptor = -1
         return False
 
+    def is_in_place(self) -> bool:
+        """Whether the path still means this file: who opens it anew would queue for the same lock."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def give_back(self) -> None:
         """Release the lock; the file stays open."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -71,6 +71,7 @@ class WriterThread:
         self._retry_at_s = 0.0
         self._retry_in_s = _FIRST_RETRY_S
         self._look_at_s = 0.0
+        self._missing: set[str] = set()
         self._counted_at_s = monotonic_s()
         self._said_at_s = 0.0
         self._calls = 0
@@ -213,7 +214,8 @@ class WriterThread:
                 self._ledger.checkpoint()
                 self._calls = 0
             if look:
-                for worker, count in expire_dead(self._ledger, self._clock).items():
+                self._ledger.relock()
+                for worker, count in expire_dead(self._ledger, self._clock, self._missing).items():
                     log.warning(
                         "Worker %s is dead: %d calls in flight are charged at their holds.", worker, count
                     )

@@ -53,8 +53,10 @@ class Expiring:
         worker = Worker.start(self._database, "service")
         try:
             with Ledger(self._database, worker.name) as ledger:
+                missing: set[str] = set()
                 while True:
-                    for name, count in expire_dead(ledger, self._clock).items():
+                    ledger.relock()
+                    for name, count in expire_dead(ledger, self._clock, missing).items():
                         _log.warning(
                             "Worker %s died: %d of its calls were charged at their holds.", name, count
                         )

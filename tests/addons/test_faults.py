@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import shutil
 import signal
 import sqlite3
 from contextlib import closing
@@ -189,11 +190,30 @@ async def test_a_clock_that_steps_back_loses_nothing(proxy: Proxied, upstream: S
     assert verify(proxy.database) == []
 
 
+async def test_lock_files_that_somebody_deleted_are_made_again(
+    proxy: Proxied, upstream: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from addons import running
+
+    monkeypatch.setattr(running, "_SWEEP_EVERY_S", 0.01)
+    await proxy.stop()
+    await proxy.start()
+    limiter = proxy.limiter(upstream)
+    shutil.rmtree(proxy.database.locks)
+
+    await proxy.until(lambda: any(proxy.database.locks.glob("worker-*")))
+
+    assert (await proxy.chat(limiter)).status == 200
+    await proxy.at_rest(limiter)
+    assert [row["state"] for row in proxy.rows()] == ["settled"]
+
+
 async def test_holds_of_a_dead_process_are_charged_by_the_next(proxy: Proxied, tmp_path: Path) -> None:
     from metering.entries import Admission, Admitted
     from metering.ledger import Ledger
 
     limiter = proxy.limiter("http://127.0.0.1:1")
+    (proxy.database.locks / "worker-proxy-dead").touch()
     with Ledger(proxy.database, "proxy-dead") as ledger:
         call = Admission(
             limiter_key=limiter.key,

@@ -157,7 +157,7 @@ class TwoLedgers(RuleBasedStateMachine):
         lost.ledger.close()
         lost.worker._lock.close()
         self.expired(lost.worker.name)
-        expire_dead(self.sides[1 - side].ledger, self.books.clock)
+        expire_dead(self.sides[1 - side].ledger, self.books.clock, set())
         self.books.database.migrate()
         self.sides[side] = self.start("again")
 
