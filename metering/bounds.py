@@ -16,6 +16,7 @@ from metering.asks import Ask, Family
 from metering.ceilings import (
     OUTPUT_RATES,
     Unboundable,
+    always_searches,
     dearest,
     dearest_rates,
     input_rate,
@@ -25,7 +26,7 @@ from metering.ceilings import (
 from metering.manners import manner_of
 from metering.money import ceil_nanousd
 from metering.pictures import most_made, most_tokens, partial_made
-from metering.pricing import PriceRow
+from metering.pricing import PriceRow, Rates
 
 CLAMPABLE = (Family.CHAT, Family.COMPLETIONS, Family.RESPONSES, Family.MESSAGES)
 """Families whose output limit is a field of its own at the top of the body."""
@@ -72,6 +73,8 @@ def upper_bound(row: PriceRow, ask: Ask, input_tokens: int | None = None) -> Bou
         raise Unboundable("it lets the provider choose among several models")
     if ask.background:
         raise Unboundable("a background response bills after its call has ended")
+    if ask.compacts:
+        raise Unboundable("shortening the conversation is a call of its own, whose cost nothing bounds")
     if ask.family in IMAGE_FAMILIES:
         return _images(row, ask)
     if ask.family is Family.SPEECH:
@@ -88,7 +91,7 @@ def text_tokens_most(row: PriceRow, ask: Ask) -> int:
 
 
 def _text(row: PriceRow, ask: Ask, counted: int | None) -> Bound:
-    calls = tool_calls(ask)
+    calls = tool_calls(row, ask)
     visible = _visible_input(row, ask, counted)
     whole = None if row.context_tokens is None else row.context_tokens * ask.prompts
     hidden = ask.hidden_input or calls is not None or visible is None
@@ -109,7 +112,8 @@ def _text(row: PriceRow, ask: Ask, counted: int | None) -> Bound:
         return _fixed(row, fixed_fusd)
     unit_fusd = ask.answers * dearest(row, rates, OUTPUT_RATES, "output")
     fixed_fusd += ask.predicted_bytes * unit_fusd
-    most = max(_output_limit(row, ask), FLOOR_TOKENS)
+    draws = _draws(rates)
+    most = max(_output_limit(row, None if draws else ask.output_limit), FLOOR_TOKENS)
     fixed = ceil_nanousd(fixed_fusd)
     # Without a limit, some providers complete a legacy prompt by 16 tokens: a limit of ours would raise that.
     raises = ask.family is Family.COMPLETIONS and ask.output_limit is None
@@ -118,8 +122,8 @@ def _text(row: PriceRow, ask: Ask, counted: int | None) -> Bound:
         input_nanousd=fixed,
         output_unit_fusd=unit_fusd,
         output_tokens=most,
-        floor_tokens=FLOOR_TOKENS_REASONING if row.reasoning else FLOOR_TOKENS,
-        clampable=ask.family in CLAMPABLE and not raises,
+        floor_tokens=_floor(row, ask),
+        clampable=ask.family in CLAMPABLE and not raises and not draws,
     )
 
 
@@ -139,12 +143,22 @@ def _visible_input(row: PriceRow, ask: Ask, counted: int | None) -> int | None:
             return None
         total += -(-(ask.audio_ms + 1_000 * ask.audio_inputs) * _AUDIO_TOKENS_PER_S // 1_000)
     # A model that searches whether it is asked to or not reads what it finds.
-    searches = any(tier.ordinary.call for tier in row.tiers.values())
-    return None if searches else total
+    return None if always_searches(row) else total
 
 
-def _output_limit(row: PriceRow, ask: Ask) -> int:
-    known = [tokens for tokens in (ask.output_limit, row.output_tokens_max) if tokens is not None]
+def _draws(rates: Rates) -> bool:
+    """Whether the answer may hold pictures at a price of their own; no limit of tokens is known to cut one short."""
+    return (rates.output_image or 0) > (rates.output or 0)
+
+
+def _floor(row: PriceRow, ask: Ask) -> int:
+    """A limit at or below what is set aside for thinking is refused by the provider."""
+    floor = FLOOR_TOKENS_REASONING if row.reasoning else FLOOR_TOKENS
+    return max(floor, ask.thinking_tokens + 1) if ask.thinking_tokens else floor
+
+
+def _output_limit(row: PriceRow, declared: int | None) -> int:
+    known = [tokens for tokens in (declared, row.output_tokens_max) if tokens is not None]
     if known:
         return min(known)
     if row.context_tokens is not None:
@@ -209,6 +223,6 @@ def _fixed(row: PriceRow, fusd: int) -> Bound:
         input_nanousd=nanousd,
         output_unit_fusd=0,
         output_tokens=0,
-        floor_tokens=FLOOR_TOKENS_REASONING if row.reasoning else FLOOR_TOKENS,
+        floor_tokens=FLOOR_TOKENS,
         clampable=False,
     )

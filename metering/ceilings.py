@@ -55,18 +55,25 @@ def dearest(row: PriceRow, rates: Rates, names: tuple[str, ...], what: str) -> i
     return max(stated)
 
 
-def tool_calls(ask: Ask) -> int | None:
+def always_searches(row: PriceRow) -> bool:
+    """Whether a search is part of each call, asked for or not, and of its price."""
+    return any(tier.ordinary.call for tier in row.tiers.values())
+
+
+def tool_calls(row: PriceRow, ask: Ask) -> int | None:
     """How often hosted tools may be called; None where none is offered. Raises Unboundable."""
-    if not ask.hosted_tools:
+    is_included = ask.family is Family.CHAT and always_searches(row)
+    offered = [tool for tool in ask.hosted_tools if not (is_included and tool == "web_search")]
+    if not offered:
         return None
-    is_limited = ask.family in (Family.RESPONSES, Family.MESSAGES) and "mcp" not in ask.hosted_tools
+    is_limited = ask.family in (Family.RESPONSES, Family.MESSAGES) and "mcp" not in offered
     if is_limited and ask.max_tool_calls is not None:
         return ask.max_tool_calls
     if ask.family is Family.RESPONSES and is_limited:
-        raise Unboundable(f"nothing limits how often `{ask.hosted_tools[0]}` is called; set `max_tool_calls`")
+        raise Unboundable(f"nothing limits how often `{offered[0]}` is called; set `max_tool_calls`")
     if ask.family is Family.MESSAGES and is_limited:
-        raise Unboundable(f"nothing limits how often `{ask.hosted_tools[0]}` is called; set its `max_uses`")
-    raise Unboundable(f"nothing limits how often `{ask.hosted_tools[0]}` is called")
+        raise Unboundable(f"nothing limits how often `{offered[0]}` is called; set its `max_uses`")
+    raise Unboundable(f"nothing limits how often `{offered[0]}` is called")
 
 
 def tool_fee(row: PriceRow, ask: Ask) -> int:

@@ -44,6 +44,10 @@ class Ask:
     """Kinds of tools whose definitions the provider writes into the prompt itself."""
     audio_format: str | None = None
     """Coding of the audio to be made."""
+    compacts: bool = False
+    """The provider may shorten the conversation by a call of its own."""
+    thinking_tokens: int = 0
+    """What the request sets aside for thinking: an output limit must be above it."""
     hidden_input: bool = False
     """Some input is not in the body: an earlier answer, a conversation, a stored prompt, a file."""
     other_models: bool = False

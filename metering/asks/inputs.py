@@ -27,15 +27,21 @@ _TEXT = frozenset(
         "reasoning",
         "reasoning_text",
     }
-    | {"summary_text", "tool_use", "server_tool_use", "mcp_tool_use", "mcp_tool_result", "search_result"}
-    | {"web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "encrypted_content"}
+    | {"summary_text", "tool_use", "server_tool_use", "mcp_tool_use", "search_result"}
+    | {"web_search_tool_result", "code_execution_tool_result", "encrypted_content"}
     | {"bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_reference", None}
 )
-_STORED_ITEMS = frozenset(
-    {"item_reference", "compaction", "compaction_trigger", "context_compaction"}
-    | {"web_search_call", "file_search_call", "code_interpreter_call"}
+_SHOWN_ITEMS = frozenset(
+    {None, "message", "reasoning", "image_generation_call"}
+    | {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+    | {"computer_call", "computer_call_output", "local_shell_call", "local_shell_call_output"}
+    | {"shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output"}
+    | {"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"}
+    | {"tool_search_call", "tool_search_output"}
 )
-"""Items that stand for something longer, which the provider keeps."""
+"""Items that are whole in the body. Others stand for something longer, which the provider keeps."""
+
+_SHOWN_IN_EMBEDDINGS = frozenset({"type", "text", "content"})
 
 
 @dataclass(slots=True)
@@ -96,6 +102,7 @@ def read_inputs(family: Family, body: Body) -> Inputs:
     elif family is Family.EMBEDDINGS:
         for item in records(body.get("input")):
             _parts(item.get("content") or [item], found)
+            found.hidden |= not _SHOWN_IN_EMBEDDINGS.issuperset(item)
     return found
 
 
@@ -106,6 +113,9 @@ def _chat(body: Body, found: Inputs) -> None:
             _parts(content, found)
         if message.get("audio"):
             found.hidden = True
+    # Google's OpenAI endpoint takes what is its own in a field of this name.
+    if _stored_by_google(record(record(body.get("extra_body")).get("google"))):
+        found.hidden = True
     found.long_cache = _long_cache(body)
 
 
@@ -116,7 +126,7 @@ def _responses(body: Body, found: Inputs) -> None:
         found.hidden = True
     for item in records(body.get("input")):
         kind = item.get("type")
-        if not isinstance(kind, str | None) or kind in _STORED_ITEMS:
+        if not isinstance(kind, str | None) or kind not in _SHOWN_ITEMS:
             found.hidden = True
         if kind == "reasoning" and not item.get("encrypted_content"):
             found.hidden = True
@@ -140,20 +150,33 @@ def _messages(body: Body, found: Inputs) -> None:
 
 
 def _gemini(body: Body, found: Inputs) -> None:
-    found.hidden = bool(body.get("cachedContent") or body.get("cached_content"))
-    contents = body.get("contents")
-    for content in records([contents] if isinstance(contents, dict) else contents):
-        for part in records(content.get("parts")):
-            inline = record(part.get("inlineData") or part.get("inline_data"))
-            kind = str(inline.get("mimeType") or inline.get("mime_type") or "")
-            if kind.startswith("image/"):
-                found.see(inline.get("data"))
-            elif kind.startswith("audio/"):
-                found.hear(inline.get("data"))
-            elif inline:
-                found.skip(inline.get("data"))
-            if part.get("fileData") or part.get("file_data"):
-                found.hidden = True
+    found.hidden = _stored_by_google(body)
+    for name in ("contents", "content", "systemInstruction", "system_instruction"):
+        contents = body.get(name)
+        for content in records([contents] if isinstance(contents, dict) else contents):
+            _gemini_parts(content.get("parts"), found)
+
+
+def _gemini_parts(parts: object, found: Inputs) -> None:
+    for part in records([parts] if isinstance(parts, dict) else parts):
+        inline = record(part.get("inlineData") or part.get("inline_data"))
+        kind = str(inline.get("mimeType") or inline.get("mime_type") or "")
+        if kind.startswith("image/"):
+            found.see(inline.get("data"))
+        elif kind.startswith("audio/"):
+            found.hear(inline.get("data"))
+        elif inline:
+            found.skip(inline.get("data"))
+        if part.get("fileData") or part.get("file_data"):
+            found.hidden = True
+        # What a function returns may have pictures and files of its own.
+        for name in ("functionResponse", "function_response"):
+            for inner in records(record(part.get(name)).get("parts")):
+                _gemini_parts([inner], found)
+
+
+def _stored_by_google(body: Body) -> bool:
+    return bool(body.get("cachedContent") or body.get("cached_content"))
 
 
 def _parts(parts: object, found: Inputs) -> None:
@@ -174,8 +197,11 @@ def _part(part: Body, found: Inputs) -> None:
         found.hear(record(part.get("input_audio")).get("data") or part.get("data"))
     elif kind in ("file", "input_file", "document"):
         _file(part, found)
-    elif kind == "tool_result":
+    elif kind in ("tool_result", "mcp_tool_result"):
         _parts(part.get("content"), found)
+    elif kind == "web_fetch_tool_result":
+        page = record(part.get("content")).get("content")
+        _parts([page], found)
     elif not isinstance(kind, str | None) or kind not in _TEXT:
         found.hidden = True
 

@@ -53,9 +53,8 @@ def answers(family: Family, body: Body) -> int:
         return max(n, whole(body, "best_of", 1, ANSWERS_MAX) or 1)
     if family is Family.GEMINI:
         given = record(body.get("generationConfig") or body.get("generation_config"))
-        for name in ("candidateCount", "candidate_count"):
-            if (count := whole(given, name, 1, ANSWERS_MAX)) is not None:
-                return count
+        spellings = ("candidateCount", "candidate_count")
+        return max(whole(given, name, 1, ANSWERS_MAX) or 1 for name in spellings)
     return 1
 
 
@@ -63,10 +62,17 @@ def prompts(family: Family, body: Body) -> int:
     """How many prompts stand in the request: a list of tokens is one, a list of texts or of lists is many."""
     if family is Family.COMPLETIONS:
         given = body.get("prompt")
-    elif family is Family.EMBEDDINGS:
+    elif family in (Family.EMBEDDINGS, Family.OLLAMA_EMBED):
         given = body.get("input")
     else:
         return 1
     if isinstance(given, list) and given and not isinstance(given[0], int):
         return len(given)
     return 1
+
+
+def thinking_tokens(family: Family, body: Body) -> int:
+    """What an Anthropic request sets aside for thinking out of its output limit; 0 where it leaves that open."""
+    if family is not Family.MESSAGES:
+        return 0
+    return whole(record(body.get("thinking")), "budget_tokens", 0, TOKENS_MAX, "thinking.budget_tokens") or 0

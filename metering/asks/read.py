@@ -4,8 +4,8 @@ from metering.asks.ask import Ask
 from metering.asks.family import Family
 from metering.asks.fields import Body, clean_user, flag, name_of, record, whole, word
 from metering.asks.inputs import Inputs, read_inputs
-from metering.asks.limits import ANSWERS_MAX, answers, output_limit, prompts
-from metering.asks.tools import built_in_tools, hosted_tools, max_tool_calls
+from metering.asks.limits import ANSWERS_MAX, answers, output_limit, prompts, thinking_tokens
+from metering.asks.tools import built_in_tools, compacts, hosted_tools, max_tool_calls
 from metering.errors import BodyError
 
 _IMAGE_FAMILIES = (Family.IMAGE_GENERATION, Family.IMAGE_EDIT, Family.IMAGE_VARIATION)
@@ -34,7 +34,7 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         prompts=prompts(family, body),
         output_limit=limit.tokens,
         output_limit_field=limit.field,
-        service_tier=word(body.get("service_tier")),
+        service_tier=_service_tier(body),
         user=_user(body),
         background=flag(body, "background"),
         reasoning_effort=word(body.get("reasoning_effort") or record(body.get("reasoning")).get("effort")),
@@ -42,8 +42,10 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         max_tool_calls=max_tool_calls(family, body),
         built_in_tools=built_in_tools(family, body),
         audio_format=_audio_format(family, body),
+        compacts=compacts(body),
+        thinking_tokens=thinking_tokens(family, body),
         hidden_input=inputs.hidden,
-        other_models=bool(body.get("models") or body.get("fallbacks")),
+        other_models=bool(body.get("models") or body.get("fallbacks") or body.get("preset")),
         long_cache=inputs.long_cache,
         predicted_bytes=_predicted(body),
         image_inputs=tuple(inputs.images),
@@ -57,6 +59,11 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         image_quality=word(body.get("quality")) if images else None,
         characters=_characters(body) if family is Family.SPEECH else 0,
     )
+
+
+def _service_tier(body: Body) -> str | None:
+    """The tier that is asked for. Anthropic's fast mode is a `speed`, which the price book has as the fastest tier."""
+    return "ultrafast" if body.get("speed") == "fast" else word(body.get("service_tier"))
 
 
 def _user(body: Body) -> str | None:

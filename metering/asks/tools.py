@@ -6,7 +6,6 @@ from metering.asks.limits import TOKENS_MAX
 
 _CLIENT_TYPES = frozenset(
     {
-        None,
         "function",
         "custom",
         "local_shell",
@@ -27,17 +26,34 @@ _SWITCHES = {
     "data_sources": "data_sources",
     "mcp_servers": "mcp",
 }
-"""Fields that switch a tool on by themselves."""
+"""Fields that switch a tool on by themselves, an empty object with its defaults."""
+_SEARCHING_ROUTE = ":online"
+"""What follows a model's name at OpenRouter to have it search."""
+_FUNCTION_MEMBERS = ("function", "name")
+"""What a tool without a type has, if it is a function of the client."""
 
 
 def hosted_tools(family: Family, body: Body) -> tuple[str, ...]:
     """The kinds of hosted tools that a request offers, as it spells them."""
-    found = [tool for field, tool in _SWITCHES.items() if body.get(field)]
+    found = [tool for field, tool in _SWITCHES.items() if _is_on(body.get(field))]
+    if str(body.get("model")).strip().lower().endswith(_SEARCHING_ROUTE):
+        found.append("web_search")
     offered = body.get("tools")
     if offered:
-        for tool in records(offered):
+        for tool in records([offered] if isinstance(offered, dict) else offered):
             found += _gemini(tool) if family is Family.GEMINI else _kind(family, tool)
     return tuple(found)
+
+
+def compacts(body: Body) -> bool:
+    """Whether the provider may shorten the conversation by itself, which costs another pass over it."""
+    asked = body.get("context_management")
+    edits = record(asked).get("edits") if isinstance(asked, dict) else asked
+    return any("compact" in str(edit.get("type")) for edit in records(edits))
+
+
+def _is_on(value: object) -> bool:
+    return value is not None and value is not False and value != []
 
 
 def _gemini(tool: Body) -> list[str]:
@@ -46,8 +62,12 @@ def _gemini(tool: Body) -> list[str]:
 
 def _kind(family: Family, tool: Body) -> list[str]:
     kind = tool.get("type")
+    if kind is None:
+        # Anthropic's own functions have no type; elsewhere its first member says what a tool without one is.
+        is_function = family is Family.MESSAGES or any(member in tool for member in _FUNCTION_MEMBERS)
+        return [] if is_function else [name[:64] for name in list(tool)[:1]]
     if not isinstance(kind, str):
-        return []
+        return ["tool"]
     if kind in _CLIENT_TYPES:
         return []
     if family is Family.MESSAGES and kind.startswith(_ANTHROPIC_CLIENT_TYPES):
@@ -64,7 +84,7 @@ def max_tool_calls(family: Family, body: Body) -> int | None:
     if family is not Family.MESSAGES:
         return whole(body, "max_tool_calls", 0, TOKENS_MAX)
     # Only the tools of the offer state a limit of their own; a server that is plugged in beside them has none.
-    if any(body.get(field) for field in _SWITCHES):
+    if any(_is_on(body.get(field)) for field in _SWITCHES):
         return None
     total = 0
     for tool in records(body.get("tools")):

@@ -85,10 +85,10 @@ def keep_names(answer: Answer, event: Wire) -> None:
 def tier(body: Wire, usage: Wire) -> str | None:
     """The tier that served the call: beside the usage, or inside it (Anthropic, Mistral).
 
-    Anthropic's fast mode is a `speed`, priced like a tier.
+    Anthropic's fast mode is a `speed` beside its tiers; the price book has it as the fastest of them.
     """
     if name(usage.get("speed")) == "fast":
-        return "fast"
+        return "ultrafast"
     return name(body.get("service_tier")) or name(usage.get("service_tier"))
 
 

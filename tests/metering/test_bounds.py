@@ -148,7 +148,10 @@ def test_the_dearest_of_several_tools_may_be_called_each_time() -> None:
         (responses(tools=[{"type": "web_search"}]), "set `max_tool_calls`"),
         (responses(tools=[{"type": "mcp"}], max_tool_calls=1), "nothing limits how often `mcp` is called"),
         (responses(tools=[{"type": "image_generation"}], max_tool_calls=1), "`image_generation` costs"),
-        (chat(web_search_options={}, max_tool_calls=1), None),
+        (chat(web_search_options={}, max_tool_calls=1), "nothing limits how often `web_search`"),
+        (chat(model="openai/gpt-4o:online"), "nothing limits how often `web_search`"),
+        (chat(preset="writer"), "several models"),
+        (responses(context_management=[{"type": "compaction"}], max_tool_calls=1), "shortening"),
         (chat(web_search_options={"search_context_size": "low"}, max_tool_calls=1), "nothing limits"),
         (chat(models=["a", "b"]), "several models"),
         (responses(background=True), "background"),
@@ -175,11 +178,46 @@ def test_the_dearest_of_several_tools_may_be_called_each_time() -> None:
         ),
     ],
 )
-def test_what_nothing_bounds_is_refused_with_the_reason(ask: Ask, reason: str | None) -> None:
-    if reason is None:
-        upper_bound(row("gpt-4o"), ask)
-    else:
-        assert reason in refusal_of(row("gpt-4o"), ask)
+def test_what_nothing_bounds_is_refused_with_the_reason(ask: Ask, reason: str) -> None:
+    assert reason in refusal_of(row("gpt-4o"), ask)
+
+
+def test_a_search_that_is_part_of_each_call_needs_no_limit_of_its_own() -> None:
+    asked = chat(web_search_options={}, model="gpt-4o-search-preview")
+
+    bound = upper_bound(row("gpt-4o-search-preview"), asked)
+
+    assert bound.input_nanousd == 128_000 * 2_000 + 3 * DOLLAR // 100
+    # The tool of the responses may search many times.
+    tool = responses(tools=[{"type": "web_search"}], model="gpt-4o-search-preview")
+    assert "set `max_tool_calls`" in refusal_of(row("gpt-4o-search-preview"), tool)
+
+
+def test_a_limit_below_what_is_set_aside_for_thinking_is_of_no_use() -> None:
+    asked = ask_of(
+        Family.MESSAGES,
+        model="claude-sonnet",
+        max_tokens=20_000,
+        thinking={"type": "enabled", "budget_tokens": 8_000},
+        messages=[],
+    )
+
+    assert upper_bound(row("claude-sonnet"), asked).floor_tokens == 8_001
+    assert upper_bound(row("claude-sonnet"), replace(asked, thinking_tokens=0)).floor_tokens == 16
+
+
+def test_no_limit_of_tokens_is_relied_on_where_the_answer_may_be_a_picture() -> None:
+    bound = upper_bound(row("gemini-draws"), chat(max_tokens=100))
+
+    assert bound.output_tokens == 32_768
+    assert bound.nanousd - bound.input_nanousd == 32_768 * 30_000
+    assert not bound.clampable
+
+
+def test_the_fast_mode_of_anthropic_is_bounded_at_its_price() -> None:
+    fast = ask_of(Family.MESSAGES, model="claude-sonnet", max_tokens=10, messages=[], speed="fast")
+
+    assert upper_bound(row("claude-sonnet"), fast).output_unit_fusd == 6 * 15_000 * 10**6
 
 
 def test_a_model_without_a_known_maximum_needs_a_declared_limit() -> None:

@@ -84,6 +84,8 @@ def test_each_family_has_its_own_field_for_the_limit(
         (Family.COMPLETIONS, {"prompt": []}, 1, 1),
         (Family.RESPONSES, {"n": 3}, 1, 1),
         (Family.GEMINI, {"generationConfig": {"candidateCount": 2}}, 2, 1),
+        (Family.GEMINI, {"generationConfig": {"candidateCount": 2, "candidate_count": 3}}, 3, 1),
+        (Family.OLLAMA_EMBED, {"input": ["a", "b"]}, 1, 2),
         (Family.EMBEDDINGS, {"input": ["a", "b", "c"]}, 1, 3),
     ],
 )
@@ -223,10 +225,27 @@ def test_audio_of_unknown_length_makes_the_whole_unknown() -> None:
         (Family.RESPONSES, {"input": [{"type": "item_reference", "id": "x"}]}),
         (Family.RESPONSES, {"input": [{"type": ["item_reference"]}]}),
         (Family.RESPONSES, {"input": [{"type": "web_search_call", "id": "ws_1"}]}),
+        (Family.RESPONSES, {"input": [{"type": "tomorrows_item", "id": "x"}]}),
+        (Family.CHAT, {"extra_body": {"google": {"cached_content": "cachedContents/1"}}}),
+        (Family.EMBEDDINGS, {"input": [{"image": "https://example.com/a.png"}]}),
         (Family.RESPONSES, {"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}),
         (Family.MESSAGES, {"container": "c_1"}),
         (Family.MESSAGES, user_says({"type": "document", "source": {"type": "base64", "data": "AAAA"}})),
+        (
+            Family.MESSAGES,
+            user_says(
+                {
+                    "type": "web_fetch_tool_result",
+                    "content": {"content": {"type": "document", "source": {"type": "base64", "data": "A"}}},
+                }
+            ),
+        ),
         (Family.GEMINI, {"cachedContent": "c"}),
+        (Family.GEMINI, {"systemInstruction": {"parts": [{"fileData": {"fileUri": "x"}}]}}),
+        (
+            Family.GEMINI,
+            {"contents": [{"parts": [{"functionResponse": {"parts": [{"fileData": {"fileUri": "x"}}]}}]}]},
+        ),
         (Family.GEMINI, {"contents": {"parts": [{"fileData": {"fileUri": "x"}}]}}),
         (
             Family.GEMINI,
@@ -245,6 +264,7 @@ def test_texts_of_every_kind_are_no_hidden_input() -> None:
         {"type": "tool_use", "name": "f", "input": {}},
         {"type": "document", "source": {"type": "text", "data": "plain"}},
         {"type": "tool_result", "content": "d"},
+        {"type": "web_fetch_tool_result", "content": {"content": {"source": {"type": "text", "data": "e"}}}},
     ]
 
     assert not ask(Family.MESSAGES, **user_says(*parts)).hidden_input
@@ -256,7 +276,13 @@ def test_texts_of_every_kind_are_no_hidden_input() -> None:
     ("family", "body", "tools"),
     [
         (Family.CHAT, {"tools": [{"type": "function"}, {"type": "custom"}]}, ()),
+        (Family.CHAT, {"tools": [{"function": {"name": "f"}}, {"name": "g"}, {}]}, ()),
+        (Family.CHAT, {"tools": [{"google_search": {}}]}, ("google_search",)),
+        (Family.CHAT, {"tools": [{"type": 5}]}, ("tool",)),
         (Family.CHAT, {"web_search_options": {"search_context_size": "low"}}, ("web_search",)),
+        (Family.CHAT, {"web_search_options": {}}, ("web_search",)),
+        (Family.CHAT, {"web_search_options": None, "plugins": []}, ()),
+        (Family.CHAT, {"model": "anthropic/claude-sonnet-5:online"}, ("web_search",)),
         (Family.CHAT, {"plugins": [{"id": "web"}]}, ("plugins",)),
         (Family.CHAT, {"data_sources": [{}]}, ("data_sources",)),
         (Family.RESPONSES, {"tools": [{"type": "web_search"}, {"type": "mcp"}]}, ("web_search", "mcp")),
@@ -271,6 +297,7 @@ def test_texts_of_every_kind_are_no_hidden_input() -> None:
         (Family.MESSAGES, {"tools": [{"name": "f", "input_schema": {}}, {"type": "bash_20250124"}]}, ()),
         (Family.MESSAGES, {"tools": [{"type": "web_search_20250305"}]}, ("web_search_20250305",)),
         (Family.GEMINI, {"tools": [{"functionDeclarations": []}, {"googleSearch": {}}]}, ("googleSearch",)),
+        (Family.GEMINI, {"tools": {"googleSearch": {}}}, ("googleSearch",)),
     ],
 )
 def test_only_tools_that_the_provider_runs_are_hosted(
@@ -325,7 +352,14 @@ def test_characters_to_be_spoken_and_the_coding_of_the_audio() -> None:
 def test_what_else_changes_the_price_is_seen() -> None:
     assert ask(Family.CHAT, service_tier="flex").service_tier == "flex"
     assert ask(Family.RESPONSES, background=True).background
+    assert ask(Family.MESSAGES, speed="fast", service_tier="auto").service_tier == "ultrafast"
+    assert ask(Family.MESSAGES, thinking={"type": "enabled", "budget_tokens": 4_096}).thinking_tokens == 4_096
     assert ask(Family.CHAT, models=["a", "b"]).other_models
+    assert ask(Family.CHAT, preset="a").other_models
+    assert ask(Family.RESPONSES, context_management=[{"type": "compaction"}]).compacts
+    assert ask(Family.MESSAGES, context_management={"edits": [{"type": "compact_20260112"}]}).compacts
+    clearing = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    assert not ask(Family.MESSAGES, context_management=clearing).compacts
     assert ask(Family.CHAT, prompt_cache_retention="24h").long_cache
     assert ask(Family.MESSAGES).long_cache
     assert ask(Family.CHAT, prediction={"content": "abc"}).predicted_bytes == 3

@@ -69,6 +69,10 @@ def test_a_row_is_recorded_by_its_name_and_date(book: PriceBook, now_us: int) ->
         ("gpt-4o", "flex", "2.5/10"),
         ("gpt-5.4-nano", "priority", "0.5/3.125"),
         ("gpt-5.4", "ultrafast", "15/90"),
+        # Anthropic's priority is bought ahead, and its fast mode is the fastest tier.
+        ("claude-opus-5", "priority", "5/25"),
+        ("claude-opus-5", "ultrafast", "10/50"),
+        ("claude-opus-4-7", "ultrafast", "30/150"),
         # Nobody knows this tier.
         ("gpt-5.4", "warp", "2.5/15"),
     ],

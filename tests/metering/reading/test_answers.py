@@ -48,7 +48,8 @@ def test_a_cost_without_tokens_is_no_usage() -> None:
 def test_the_tier_may_stand_inside_the_usage() -> None:
     assert read(Family.CHAT, {"usage": {**TOKENS, "service_tier": "standard"}}).service_tier == "standard"
     fast = {"model": "m", "usage": {"input_tokens": 1, "speed": "fast", "service_tier": "standard"}}
-    assert read(Family.MESSAGES, fast).service_tier == "fast"
+    # Not OpenAI's `fast`, which is its priority tier: Anthropic has a priority of its own, bought ahead.
+    assert read(Family.MESSAGES, fast).service_tier == "ultrafast"
 
 
 def test_embeddings_have_input_only() -> None:
