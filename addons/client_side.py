@@ -91,11 +91,21 @@ class ClientSide(JoinedReads, Http1Server):
         self._body_bytes += len(data)
         bound = self._peer.bounds.body_bytes
         if self._body_bytes > bound:
-            yield from self._refuse(refusals.body_too_large(bound // _MEGABYTE))
-            wrong = RequestProtocolError(self.stream_id, "body too large", ErrorCode.GENERIC_CLIENT_ERROR)
-            yield ReceiveHttp(wrong)
+            yield from self._give_up(refusals.body_too_large(bound // _MEGABYTE))
         else:
             yield from super().take(data)
+
+    def broken(self, failure: str) -> Commands:
+        if self.conn.state & ConnectionState.CAN_READ:
+            yield from self._give_up(_REFUSALS[ErrorCode.GENERIC_CLIENT_ERROR])
+        else:
+            yield from super().broken(failure)
+
+    def _give_up(self, refusal: Refusal) -> Commands:
+        """Refuse a request while its body comes."""
+        yield from self._refuse(refusal)
+        code = ErrorCode.GENERIC_CLIENT_ERROR
+        yield ReceiveHttp(RequestProtocolError(self.stream_id, refusal.message, code))
 
     def wait(self, event: events.Event) -> Commands:
         if isinstance(event, events.DataReceived) and len(self.buf) > PIPELINED_BYTES_MAX:

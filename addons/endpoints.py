@@ -5,6 +5,7 @@ providers bill what is created, and an answer that is read again was charged whe
 this table may bill, so it is refused like what bills later or out of band, unless a limiter allows it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,9 +141,14 @@ def _pattern(path: Sequence[str]) -> str | None:
 
 
 def _matches(known: Sequence[str], path: Sequence[str]) -> bool:
-    return all(wanted in ("*", segment) for wanted, segment in zip(known, path, strict=True))
+    return all(
+        segment == wanted or (wanted == "*" and _ID.fullmatch(segment))
+        for wanted, segment in zip(known, path, strict=True)
+    )
 
 
+_ID = re.compile(r"[A-Za-z0-9_.:~-]+")
+"""What an upstream cannot take for nothing, as some take ` ` or `;x`: behind a path that bills, that would be the path itself."""
 _KINDS = dict.fromkeys(_FREE.split(), Kind.FREE) | dict.fromkeys(_LATER.split(), Kind.UNMETERED)
 _BY_LENGTH: dict[int, list[tuple[str, ...]]] = {}
 for _line in _KINDS:

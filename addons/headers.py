@@ -1,8 +1,8 @@
 """Which headers go through, in both directions.
 
 Dropped: hop-by-hop headers and those that `Connection` names, cookies, `alt-svc`, whatever says where a request came
-from, `x-user-id`, which is for us, and what would have an upstream take the request for another one. Identity coding is asked for, since what is compressed cannot be metered as
-it passes. Everything else goes through as it is.
+from, `x-user-id`, which is for us, and what would have an upstream take the request for another one. Identity coding is
+asked for, since what is compressed cannot be metered as it passes. Everything else goes through as it is.
 """
 
 from collections.abc import Iterable
@@ -22,6 +22,8 @@ _OF_REQUESTS = _HOP_BY_HOP | frozenset(
 )
 # Without `transfer-encoding`, which frames the answer on both sides.
 _OF_ANSWERS = _HOP_BY_HOP | frozenset(b"alt-svc set-cookie set-cookie2".split())
+_NOT_OF_HOPS = frozenset(b"content-length content-type authorization transfer-encoding".split())
+"""Nobody may have the proxy drop what identifies him or frames the message."""
 _IDENTITY = (b"accept-encoding", b"identity")
 
 
@@ -54,13 +56,8 @@ def are_odd(fields: Fields) -> bool:
 
 def _named_by_connection(fields: Fields) -> frozenset[bytes]:
     """What `Connection` declares to be for the next hop alone."""
+    named: frozenset[bytes] = frozenset()
     for name, value in fields:
         if len(name) == 10 and name.lower() == b"connection":
-            tokens = {token.strip().lower() for token in value.split(b",")}
-            if tokens <= {b"keep-alive", b"close", b""}:
-                continue
-            # Nobody may have the proxy drop what identifies him or frames the message.
-            return frozenset(
-                tokens - {b"content-length", b"content-type", b"authorization", b"transfer-encoding"}
-            )
-    return frozenset()
+            named |= {token.strip().lower() for token in value.split(b",")}
+    return named - _NOT_OF_HOPS if named else named

@@ -59,15 +59,19 @@ class JoinedReads(Http1Connection):
         if self.stream_id is None or self.state != self.read_body:
             return
         if failure is not None:
-            yield commands.CloseConnection(self.conn)
-            code = self.ReceiveProtocolError.code
-            yield ReceiveHttp(
-                self.ReceiveProtocolError(self.stream_id, f"HTTP/1 protocol error: {failure}", code=code)
-            )
+            yield from self.broken(failure)
         elif has_ended:
             yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
             is_request = isinstance(self, Http1Server)
             yield from self.mark_done(request=is_request, response=not is_request)
+
+    def broken(self, failure: str) -> Commands:
+        """The body is not framed as it has to be, or ends too early."""
+        yield commands.CloseConnection(self.conn)
+        if self.stream_id is not None:
+            code = self.ReceiveProtocolError.code
+            wrong = self.ReceiveProtocolError(self.stream_id, f"HTTP/1 protocol error: {failure}", code=code)
+            yield ReceiveHttp(wrong)
 
     def joined(self, sent: Commands, *, is_first: bool) -> Commands:
         """What is sent, but the first part waits and goes out with the next: one packet, not two.

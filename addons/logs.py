@@ -82,6 +82,8 @@ def set_up(level: str, form: str, out: IO[str] | None = None) -> logging.Handler
             root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    # What it has to say of a form is told to the client; here anybody could fill the log with it.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     wanted = level.upper() if level.lower() in _LEVELS else "INFO"
     for name in _OURS:
         logging.getLogger(name).setLevel(wanted)

@@ -180,7 +180,10 @@ def preflight(request: http.Request) -> http.Response:
         "access-control-allow-headers": asked.get("access-control-request-headers", "*"),
         "vary": "access-control-request-method, access-control-request-headers",
     }
-    return http.Response.make(204, b"", allowed)
+    response = http.Response.make(204, b"", allowed)
+    # An answer that has no body has no length either.
+    del response.headers["content-length"]
+    return response
 
 
 def healthy() -> http.Response:

@@ -62,6 +62,8 @@ def _bound(found: _Found, host: str, port: int) -> Listener | None:
             return None
         if failure.errno == errno.EADDRINUSE:
             raise SettingError("PORT", f"{port} is in use on {host or '*'}.") from failure
+        if failure.errno == errno.EADDRNOTAVAIL:
+            raise SettingError("HOST", f"cannot be used: {host} is no address of this machine.") from failure
         # asyncio and the standard library repeat the address in the text of the error.
         reason = os.strerror(failure.errno) if failure.errno else str(failure)
         raise SettingError("PORT", f"{port} cannot be used on {host}: {reason}.") from failure

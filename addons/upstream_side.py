@@ -73,6 +73,10 @@ class UpstreamSide(JoinedReads, Http1Client):
     def _begin(self, response: http.Response, event: events.DataReceived) -> Commands:
         if self.request is None or self.stream_id is None:
             return
+        call = self._peer.call
+        if call is not None and not call.is_over:
+            # Even where nobody can read on, a 2xx says that there is something to pay for.
+            call.status = response.status_code
         try:
             expected_bytes = http1.expected_http_body_size(self.request, response)
         except ValueError:
@@ -83,6 +87,8 @@ class UpstreamSide(JoinedReads, Http1Client):
         self._closes = expected_bytes == -1 or http1.connection_close(
             response.data.http_version, response.headers
         )
+        # The client talks with us, who may send it chunks.
+        response.data.http_version = b"HTTP/1.1"
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, expected_bytes == 0))
         self.body_reader = make_body_reader(expected_bytes)
         self.state = self.read_body

@@ -97,6 +97,12 @@ def test_what_bills_later_or_is_unknown_is_not_metered(path: str) -> None:
     assert find("POST", path.split("/")).kind is Kind.UNMETERED
 
 
+@pytest.mark.parametrize("odd", ["", " ", "\t", ";", ";x=y", "a;x", "a b", "\u00e9", "a/b"])
+def test_what_an_upstream_may_take_for_nothing_is_no_id(odd: str) -> None:
+    assert find("POST", ["chat", "completions", odd]).kind is not Kind.FREE
+    assert find("POST", ["threads", odd]).kind is not Kind.FREE
+
+
 @pytest.mark.parametrize("path", [*METERED, *UNMETERED])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
 def test_reading_an_answer_again_is_free(method: str, path: str) -> None:

@@ -244,6 +244,22 @@ async def test_a_chunked_body_over_the_bound_is_refused_while_it_is_read(
     assert proxy.rows() == []
 
 
+@pytest.mark.parametrize("body", [b"zz\r\nabc", b"-1\r\nabc", b"0x3\r\nabc\r\n", b"3\r\nabcXX0\r\n\r\n"])
+async def test_a_body_in_broken_chunks_is_refused(proxy: Proxied, upstream: StandIn, body: bytes) -> None:
+    limiter = proxy.limiter(upstream)
+    path = f"/v1/{limiter.code}/chat/completions"
+
+    async with proxy.connected() as client:
+        await client.send(request("POST", path, "Transfer-Encoding: chunked", body=body))
+        reply = await client.reply()
+        assert await client.is_closed()
+
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert reply.headers["connection"] == "close"
+    assert upstream.received == []
+    assert proxy.rows() == []
+
+
 async def test_a_chunk_header_without_end_is_not_kept(proxy: Proxied, upstream: StandIn) -> None:
     limiter = proxy.limiter(upstream)
 

@@ -51,6 +51,18 @@ def test_connection_cannot_take_away_what_identifies_the_client_or_frames_the_me
     assert for_upstream(fields, "h")[1:3] == [(b"Authorization", b"x"), (b"Content-Length", b"2")]
 
 
+def test_every_connection_header_is_heard() -> None:
+    fields: Fields = (
+        (b"Connection", b"X-One"),
+        (b"connection", b"close, x-two"),
+        (b"X-One", b"1"),
+        (b"X-Two", b"2"),
+    )
+
+    assert for_upstream(fields, "h") == [(b"host", b"h"), (b"accept-encoding", b"identity")]
+    assert for_client(fields) == []
+
+
 def test_the_client_gets_everything_but_hops_cookies_and_other_ways_in() -> None:
     fields: Fields = (
         (b"Content-Type", b"application/json"),

@@ -147,6 +147,44 @@ async def test_http_1_0_is_served_and_closed(proxy: Proxied, upstream: StandIn) 
     assert reply.body == delta("a")
 
 
+async def test_an_upstream_of_http_1_0_is_passed_on_as_ours(proxy: Proxied, upstream: StandIn) -> None:
+    limiter = proxy.limiter(upstream)
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    upstream.handler = lambda _: Answer(raw=head + delta("a") + usage_chunk(), hang_up=True)
+
+    async with proxy.connected() as client:
+        await client.send(chat(limiter.code, stream=True))
+        # Whoever speaks HTTP/1.0 sends no chunks, and some clients would take them for a part of the body.
+        assert await client.reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        rest = await client.reader.readuntil(b"0\r\n\r\n")
+
+    assert b"transfer-encoding: chunked\r\n" in rest
+    assert delta("a") in rest
+    assert (await proxy.row())["cost_nanousd"] == COST_NANOUSD
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(b"200 OK", "settled"), (b"201 Made", "settled"), (b"400 Bad", "released")]
+)
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 1\r\nContent-Length: 2\r\n", b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"],
+)
+async def test_a_success_that_nobody_can_read_is_charged_at_its_hold(
+    proxy: Proxied, upstream: StandIn, status: bytes, state: str, framing: bytes
+) -> None:
+    limiter = proxy.limiter(upstream)
+    upstream.handler = lambda _: Answer(raw=b"HTTP/1.1 " + status + b"\r\n" + framing + b"\r\n" + BODY)
+
+    reply = await proxy.chat(limiter)
+    free = await proxy.send(request("GET", f"/v1/{limiter.code}/models"))
+
+    assert (reply.status, reply.code, free.status) == (502, "upstream_unreachable", 502)
+    row = await proxy.row()
+    assert row["state"] == state
+    assert row["cost_nanousd"] == (row["hold_nanousd"] if state == "settled" else 0)
+
+
 async def test_a_client_that_wants_to_close_is_heard(proxy: Proxied, upstream: StandIn) -> None:
     limiter = proxy.limiter(upstream)
 

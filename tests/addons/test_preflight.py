@@ -20,6 +20,7 @@ async def test_a_page_may_send_what_is_refused_and_reads_the_reason(
         refused = await client.reply()
 
     assert allowed.status == 204
+    assert "content-length" not in allowed.headers
     assert allowed.headers["access-control-allow-origin"] == "*"
     assert allowed.headers["access-control-allow-methods"] == "POST"
     assert allowed.headers["access-control-allow-headers"] == "authorization"

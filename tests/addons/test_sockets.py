@@ -32,6 +32,13 @@ def test_a_host_that_this_machine_is_not_is_refused(host: str) -> None:
         bind(host, 0)
 
 
+def test_an_address_of_another_machine_is_a_fault_of_the_host_and_not_of_the_port() -> None:
+    with pytest.raises(
+        SettingError, match=r"^HOST cannot be used: 203.0.113.7 is no address of this machine.$"
+    ):
+        bind("203.0.113.7", 0)
+
+
 def test_the_queue_stays_long_however_few_are_accepted_at_once() -> None:
     with Listener() as one, ExitStack() as clients:
         one.bind(("127.0.0.1", 0))
