@@ -36,6 +36,7 @@ class Ask:
     service_tier: str | None = None
     user: str | None = None
     background: bool = False
+    """The answer, and its bill, come after the call has ended; xAI calls that deferred."""
     reasoning_effort: str | None = None
     hosted_tools: tuple[str, ...] = ()
     """Tools that the provider runs itself, each call of which may cost and feeds more input to the model."""

@@ -36,7 +36,7 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         output_limit_field=limit.field,
         service_tier=_service_tier(body),
         user=_user(body),
-        background=flag(body, "background"),
+        background=flag(body, "background") or flag(body, "deferred"),
         reasoning_effort=word(body.get("reasoning_effort") or record(body.get("reasoning")).get("effort")),
         hosted_tools=hosted_tools(family, body),
         max_tool_calls=max_tool_calls(family, body),

@@ -6,6 +6,7 @@ field, and only the end makes the usage final. Cache reads and writes are never 
 
 from dataclasses import replace
 
+from metering.reading.costs import provider_cost_nanousd
 from metering.reading.shape import CLOSING, FINAL, OUTPUT, SILENT, Answer, Shape, Step, keep_names, tier
 from metering.reading.tokens import odd_counts, read_tokens
 from metering.reading.values import Wire, name, record, records
@@ -22,6 +23,7 @@ def _read(body: Wire) -> Reading:
         model=name(body.get("model")),
         service_tier=tier(body, wire),
         extras=_advisors(wire),
+        provider_cost_nanousd=provider_cost_nanousd(wire),
         odd=odd_counts(wire),
     )
 

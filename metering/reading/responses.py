@@ -1,7 +1,8 @@
 """Responses, compaction included.
 
-The terminal event of a stream holds the whole answer; all earlier ones have `usage: null` and a tier that is
-not yet decided. Finished tool items are kept on the way, for streams that end without one.
+The terminal event of a stream holds the whole answer; all earlier ones have no usage, or zeros, and a tier that
+is not yet decided. Some gateways name it in their own way, but then the answer's status tells. Finished tool
+items are kept on the way, for streams that end without one.
 """
 
 from metering.reading.costs import provider_cost_nanousd
@@ -11,7 +12,10 @@ from metering.reading.tools import TOOL_ITEMS, image_usage, with_tool_calls
 from metering.reading.values import Wire, name, record
 from metering.usage import Reading, Usage
 
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+_TERMINAL = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}
+)
+_ENDED = frozenset({"completed", "incomplete", "failed", "cancelled"})
 _BEFORE_OUTPUT = frozenset({"response.created", "response.queued", "response.in_progress"})
 _KEPT = ("usage", "tool_usage", "tools", "status", "error")
 
@@ -31,7 +35,8 @@ def _read(body: Wire) -> Reading:
 
 def _fold(answer: Answer, event: Wire) -> Step:
     kind, inner = name(event.get("type")), record(event.get("response"))
-    if kind in _TERMINAL or (kind is None and ("output" in event or "usage" in event)):
+    is_end = kind in _TERMINAL or name(inner.get("status")) in _ENDED
+    if is_end or (kind is None and ("output" in event or "usage" in event)):
         return _end(answer, inner or event)
     if inner:
         keep_names(answer, inner)
@@ -69,5 +74,5 @@ RESPONSES = Shape(
     read=_read,
     fold=_fold,
     partial=_partial,
-    needles=(b"response.completed", b"response.incomplete", b"response.failed", b"response.output_item.done"),
+    needles=(*(kind.encode() for kind in sorted(_TERMINAL)), b"response.output_item.done"),
 )

@@ -47,6 +47,9 @@ _COUNTS = frozenset(
         "eval_count",
     }
 )
+_BESIDE_READ = ("cache_read_input_tokens", "cacheReadInputTokens")
+_BESIDE_WRITE = ("cache_creation_input_tokens", "cacheWriteInputTokens")
+"""Anthropic's and Bedrock's, which may stand beside the prompt count."""
 _SEARCH_COUNTS = (
     ("server_tool_use", "web_search_requests"),
     ("server_tool_use_details", "web_search_requests"),
@@ -136,10 +139,10 @@ def _cache(wire: Wire) -> _Cache:
     details = _details(wire, _INPUT_DETAILS)
     read = first_count(details, "cached_tokens", "cache_read_tokens", "cache_read_input_tokens")
     if not read:
-        read = first_count(wire, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")
+        read = first_count(wire, *_BESIDE_READ, "prompt_cache_hit_tokens", "cached_tokens")
     write = first_count(details, "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
     if not write:
-        write = first_count(wire, "cache_creation_input_tokens", "cache_write_tokens")
+        write = first_count(wire, *_BESIDE_WRITE, "cache_write_tokens")
     spans = record(wire.get("cache_creation")) or record(details.get("cache_creation"))
     spans = spans or record(details.get("cache_write_tokens_details"))
     long = first_count(spans, "ephemeral_1h_input_tokens", "ttl_12h_tokens") or 0
@@ -149,7 +152,7 @@ def _cache(wire: Wire) -> _Cache:
 
 def _is_beside(wire: Wire, stated: _Stated, cache: _Cache) -> bool:
     """Whether Anthropic's cache counts stand beside the prompt count, in a foreign usage object."""
-    if not first_count(wire, "cache_read_input_tokens", "cache_creation_input_tokens"):
+    if not first_count(wire, *_BESIDE_READ, *_BESIDE_WRITE):
         return False
     both = cache.read + cache.write
     if both > stated.input:

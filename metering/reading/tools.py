@@ -14,6 +14,8 @@ TOOL_ITEMS = frozenset(
 _DEFAULT_IMAGE_MODEL = "gpt-image-1"
 """The dearest of those that the tool may choose when the request names none."""
 
+_MADE = ("completed", "generating")
+
 _XAI_COUNTS = "server_side_tool_usage_details"
 
 
@@ -36,7 +38,7 @@ def with_tool_calls(usage: Usage, body: Wire) -> Usage:
 def image_usage(body: Wire) -> tuple[tuple[str, Usage], ...]:
     """The image tool's own tokens, billed under the image model's name.
 
-    Answers from before `tool_usage` tell only that images were made: then the images are counted, without
+    An item of a stream may still say `generating` when its image is there. Answers from before `tool_usage` tell only that images were made: then the images are counted, without
     tokens.
     """
     model = next(
@@ -50,7 +52,7 @@ def image_usage(body: Wire) -> tuple[tuple[str, Usage], ...]:
     made = [
         item
         for item in records(body.get("output"))
-        if item.get("type") == "image_generation_call" and item.get("status") == "completed"
+        if item.get("type") == "image_generation_call" and item.get("status") in _MADE
     ]
     size = next((size for item in made if (size := name(item.get("size")))), None)
     quality = next((quality for item in made if (quality := name(item.get("quality")))), None)

@@ -1,6 +1,6 @@
 """What the client did not ask for: the usage that the proxy requested, taken out of a stream to the byte.
 
-Asked for usage, a chat stream has one more chunk (`choices` empty, `usage` set) and `"usage":null` in all the
+Asked for usage, a chat stream has one more chunk (no `choices` in it, `usage` set) and `"usage":null` in all the
 others. The first is dropped; the second is cut out of its event so that the rest stays as the upstream wrote
 it.
 """
@@ -19,8 +19,8 @@ _COMMA_AFTER = re.compile(rb"\s*,\s*")
 
 
 def is_usage_chunk(document: Wire) -> bool:
-    """Whether the chunk carries usage and nothing to show."""
-    return document.get("choices") == [] and isinstance(document.get("usage"), dict)
+    """Whether the chunk carries usage and nothing to show: its choices are empty, null in some servers."""
+    return document.get("choices", 0) in ([], None) and isinstance(document.get("usage"), dict)
 
 
 def without_null_usage(event: bytes) -> bytes:

@@ -354,6 +354,7 @@ def test_what_else_changes_the_price_is_seen() -> None:
     assert ask(Family.RESPONSES, background=True).background
     assert ask(Family.MESSAGES, speed="fast", service_tier="auto").service_tier == "ultrafast"
     assert ask(Family.MESSAGES, thinking={"type": "enabled", "budget_tokens": 4_096}).thinking_tokens == 4_096
+    assert ask(Family.CHAT, deferred=True).background
     assert ask(Family.CHAT, models=["a", "b"]).other_models
     assert ask(Family.CHAT, preset="a").other_models
     assert ask(Family.RESPONSES, context_management=[{"type": "compaction"}]).compacts

@@ -52,6 +52,12 @@ def test_the_tier_may_stand_inside_the_usage() -> None:
     assert read(Family.MESSAGES, fast).service_tier == "ultrafast"
 
 
+def test_a_message_may_tell_what_its_gateway_billed() -> None:
+    usage = {"input_tokens": 5, "output_tokens": 7, "cost": 0.0000123}
+
+    assert read(Family.MESSAGES, {"type": "message", "usage": usage}).provider_cost_nanousd == 12_300
+
+
 def test_embeddings_have_input_only() -> None:
     body = {"object": "list", "model": "e", "usage": {"prompt_tokens": 8, "total_tokens": 8}}
 

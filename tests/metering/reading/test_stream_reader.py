@@ -223,6 +223,27 @@ def test_a_response_is_read_from_its_terminal_event(end: str) -> None:
     )
 
 
+def test_a_terminal_event_by_another_name_is_known_by_the_answer_s_status() -> None:
+    zeros = responses_event("response.in_progress", status="in_progress", usage={"input_tokens": 0})
+    last = responses_event("response.finished", status="completed", usage=SPENT, output=[])
+
+    cut = reader_of(Family.RESPONSES, CREATED, zeros, TEXT, ends=False)
+    assert cut.reading.usage is None
+    cut.feed(last)
+    assert cut.usage_seen
+    assert cut.reading.usage == Usage(input_tokens=3, output_tokens=4)
+
+
+def test_an_image_that_a_stream_leaves_generating_is_there() -> None:
+    item = {"type": "image_generation_call", "status": "generating", "size": "1024x1024", "quality": "low"}
+    done = event({"type": "response.output_item.done", "item": {**item, "result": "AAAA"}})
+    last = responses_event("response.completed", usage=SPENT, output=[])
+
+    extras = reader_of(Family.RESPONSES, CREATED, done, last).reading.extras
+
+    assert extras == (("gpt-image-1", Usage(images=1, image_size="1024x1024", image_quality="low")),)
+
+
 def test_tools_that_ran_are_counted_though_the_terminal_event_does_not_repeat_them() -> None:
     call = {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}
     item = event({"type": "response.output_item.done", "item": call})

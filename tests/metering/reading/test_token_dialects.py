@@ -123,6 +123,14 @@ def test_without_a_total_foreign_cache_counts_are_beside_unless_the_details_repe
     assert repeated.input_tokens == 30
 
 
+def test_bedrock_s_cache_counts_are_beside_its_input() -> None:
+    usage = tokens(
+        inputTokens=3, outputTokens=5, cacheReadInputTokens=20, cacheWriteInputTokens=10, totalTokens=38
+    )
+
+    assert usage == Usage(input_tokens=33, cached_tokens=20, cache_write_tokens=10, output_tokens=5)
+
+
 def test_reasoning_is_part_of_the_output() -> None:
     usage = tokens(
         prompt_tokens=5,

@@ -21,6 +21,12 @@ def test_the_usage_chunk_is_dropped_and_null_usage_is_cut() -> None:
     ) == (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n')
 
 
+def test_a_usage_chunk_whose_choices_are_null_is_dropped_and_one_that_is_no_chunk_is_not() -> None:
+    assert client_gets(b'data: {"choices":null,"usage":{"prompt_tokens":3}}\n\n') == b""
+    other = b'data: {"error":{"message":"cut"},"usage":{"prompt_tokens":3}}\n\n'
+    assert client_gets(other) == other
+
+
 def test_a_usage_chunk_cut_in_two_is_dropped_whole() -> None:
     assert (
         client_gets(b'data: {"choices":[],"usa', b'ge":{"prompt_tokens":3}}\n', b"\n", b": x\n\n")
