@@ -7,7 +7,7 @@ this table may bill, so it is refused like what bills later or out of band, unle
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from metering.asks import Family
@@ -32,7 +32,11 @@ class Endpoint:
     model: str | None = None
     streams: bool = False
     """The path alone says that the answer is a stream."""
+    billed_by: str | None = None
+    """The domain of a vendor where a model answers under this path, though elsewhere it is free."""
 
+
+_VERSION = re.compile(r"v\d+(?:alpha|beta)?\d*")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
@@ -41,6 +45,8 @@ _METERED = {
     "chat": Family.OLLAMA_CHAT,
     "generate": Family.OLLAMA_GENERATE,
     "embed": Family.OLLAMA_EMBED,
+    "fim/completions": Family.COMPLETIONS,
+    "extensions/chat/completions": Family.CHAT,
 }
 
 _FREE = """
@@ -79,6 +85,8 @@ _LATER = """
     agents/sessions                 agents/sessions/*       agents/sessions/*/turns
 """
 
+_BILLED_BY = dict.fromkeys(("conversations", "conversations/*"), "mistral.ai")
+_GEMINI_HOLDERS = frozenset({"models", "tunedModels", "endpoints"})
 _GEMINI = {
     "generateContent": (Kind.METERED, False),
     "streamGenerateContent": (Kind.METERED, True),
@@ -99,21 +107,38 @@ def find(method: str, segments: Sequence[str]) -> Endpoint:
     family = _METERED.get(name)
     if family is not None:
         return Endpoint(Kind.METERED, family.value, family, deployment)
-    if "models" in path[:-1] and ":" in path[-1]:
+    if not _GEMINI_HOLDERS.isdisjoint(path[:-1]) and ":" in path[-1]:
         return _gemini(path)
     if len(path) == 3 and path[0] == "engines" and path[2] in _METERED:
         family = _METERED[path[2]]
         return Endpoint(Kind.METERED, family.value, family, path[1])
     pattern = _pattern(path)
-    return Endpoint(_KINDS.get(pattern or "", Kind.UNMETERED), pattern or name)
+    if pattern is None and (version := _last_version(path)):
+        # A gateway's own routing stands before the version.
+        routed = _METERED.get("/".join(_reduced(path[version:])[1]))
+        if routed is not None:
+            return Endpoint(Kind.METERED, routed.value, routed)
+    name = pattern or name
+    return Endpoint(_KINDS.get(name, Kind.UNMETERED), name, billed_by=_BILLED_BY.get(name))
+
+
+def at_host(endpoint: Endpoint, host: str) -> Endpoint:
+    """What the endpoint is at this upstream."""
+    if endpoint.billed_by is None or not f".{host}".endswith(f".{endpoint.billed_by}"):
+        return endpoint
+    return replace(endpoint, kind=Kind.UNMETERED)
+
+
+def _last_version(path: Sequence[str]) -> int:
+    return max((place for place, segment in enumerate(path) if _VERSION.fullmatch(segment)), default=0)
 
 
 def _reduced(segments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """The path without what providers put before it, and the deployment that Azure puts there."""
     path = list(segments)
-    if path[:1] in (["openai"], ["anthropic"]):
+    if path[:1] in (["openai"], ["anthropic"], ["upload"]):
         path = path[1:]
-    if path[:1] in (["v1"], ["v1beta"], ["v1alpha"], ["beta"]):
+    if path[:1] == ["beta"] or (path and _VERSION.fullmatch(path[0])):
         path = path[1:]
     if path[:1] == ["openai"]:
         path = path[1:]
@@ -125,7 +150,11 @@ def _reduced(segments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 
 
 def _gemini(path: Sequence[str]) -> Endpoint:
+    """A model and a verb: Gemini's, and Anthropic's models at the same host."""
     model, _, verb = path[-1].rpartition(":")
+    if verb in ("rawPredict", "streamRawPredict") and "anthropic" in path:
+        name = Family.MESSAGES.value
+        return Endpoint(Kind.METERED, name, Family.MESSAGES, model, verb == "streamRawPredict")
     kind, streams = _GEMINI.get(verb, (Kind.UNMETERED, False))
     family = Family.GEMINI if kind is Kind.METERED else None
     return Endpoint(kind, verb, family, model, streams)

@@ -116,7 +116,7 @@ class Limiter:
         tenant = run.desk.gate(route)
         if isinstance(tenant, Refusal):
             return tenant
-        flow.metadata["route"] = route, tenant
+        flow.metadata["route"] = route.at(tenant.base_url), tenant
         return None
 
     @guarded_async

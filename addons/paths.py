@@ -6,11 +6,12 @@ Only the one segment after `models/` may contain `%2F`, because model names do.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote
 
-from addons.endpoints import Endpoint, find
+from addons.endpoints import Endpoint, at_host, find
+from addons.upstream import base_of
 
 
 class Place(StrEnum):
@@ -28,6 +29,11 @@ class Route:
     code: str
     rest: str
     endpoint: Endpoint
+
+    def at(self, base_url: str) -> "Route":
+        """The route to this upstream, where a path may be something else than elsewhere."""
+        endpoint = at_host(self.endpoint, base_of(base_url).host)
+        return self if endpoint is self.endpoint else replace(self, endpoint=endpoint)
 
 
 class PathError(Exception):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.endpoints import Kind, find
+from addons.endpoints import Kind, at_host, find
 from metering.asks import Family
 
 METERED = {
@@ -28,6 +28,16 @@ METERED = {
     "engines/davinci/completions": Family.COMPLETIONS,
     "v1beta/openai/chat/completions": Family.CHAT,
     "anthropic/v1/messages": Family.MESSAGES,
+    "extensions/chat/completions": Family.CHAT,
+    "deployments/gpt/extensions/chat/completions": Family.CHAT,
+    "fim/completions": Family.COMPLETIONS,
+    "v2/chat": Family.OLLAMA_CHAT,
+    "hf-inference/models/org/name/v1/chat/completions": Family.CHAT,
+    "router/v2/anthropic/v1/messages": Family.MESSAGES,
+    "novita/v3/openai/chat/completions": Family.CHAT,
+    "api/v1/embeddings": Family.EMBEDDINGS,
+    "v1/projects/p/locations/l/publishers/anthropic/models/claude-5:rawPredict": Family.MESSAGES,
+    "tunedModels/mine:generateContent": Family.GEMINI,
     "v1beta/models/gemini-3-pro:generateContent": Family.GEMINI,
     "v1beta/models/gemini-3-pro:streamGenerateContent": Family.GEMINI,
 }
@@ -49,6 +59,7 @@ FREE = [
     "batches/b/cancel",
     "messages/count_tokens",
     "v1beta/models/gemini-3-pro:countTokens",
+    "upload/v1beta/files",
     "chat/completions/c",
 ]
 
@@ -74,6 +85,14 @@ UNMETERED = [
     "something/new",
     "chat/completions/c/more",
     "chat/completionsx",
+    "async/chat/completions",
+    "v1/async/chat/completions",
+    "x/v1/files",
+    "x/v1/chat/completions/c",
+    "v1",
+    "upload",
+    "x/v1",
+    "v1/projects/p/publishers/mistralai/models/m:rawPredict",
     "models",
     "responses/r/s",
     "v1beta/models/gemini-3-pro:predictLongRunning",
@@ -119,6 +138,15 @@ def test_a_path_names_its_model_where_it_has_one() -> None:
     assert find("POST", ["engines", "davinci", "completions"]).model == "davinci"
     assert find("POST", ["v1beta", "models", "gemini-3-pro:generateContent"]).model == "gemini-3-pro"
     assert find("POST", ["models", "chat", "completions"]).model is None
+
+
+def test_what_is_free_at_openai_is_not_where_a_model_answers_there() -> None:
+    for path in (["conversations"], ["conversations", "c"]):
+        free = find("POST", path)
+        assert at_host(free, "api.openai.com") is free
+        assert at_host(free, "mistral.ai.example.org") is free
+        assert at_host(free, "api.mistral.ai").kind is Kind.UNMETERED
+        assert at_host(find("GET", path), "api.mistral.ai").kind is Kind.FREE
 
 
 def test_only_the_streaming_verb_of_gemini_says_that_the_answer_is_a_stream() -> None:

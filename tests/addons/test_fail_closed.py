@@ -332,6 +332,16 @@ async def test_a_background_response_is_refused_unless_it_is_allowed(
     assert (await proxy.row())["basis"] == "unmetered"
 
 
+async def test_what_a_vendor_bills_under_a_free_path_is_refused(proxy: Proxied) -> None:
+    tenant = proxy.limiter("https://api.mistral.ai")
+    body = b'{"model": "plain", "inputs": "x"}'
+
+    refused = await proxy.send(request("POST", f"/v1/{tenant.code}/conversations", body=body))
+
+    assert (refused.status, refused.code) == (403, "endpoint_not_metered")
+    assert proxy.rows() == []
+
+
 async def test_reading_an_answer_again_is_free_and_leaves_no_row(proxy: Proxied, upstream: StandIn) -> None:
     tenant = proxy.limiter(upstream, 0)
 
