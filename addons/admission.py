@@ -55,7 +55,7 @@ class Desk:
     def count(self, limiter: Limiter, refusal: Refusal) -> Refusal:
         """Count a refusal against its limiter."""
         if self._books.writer is not None:
-            self._books.writer.refused(limiter.key, refusal.code)
+            self._books.writer.refused(limiter.key, refusal.code, refusal.unpriced)
         return refusal
 
     async def admit(

@@ -17,6 +17,7 @@ from metering.entries import Refused
 from metering.money import shown
 
 Fields = tuple[tuple[bytes, bytes], ...]
+_MODEL_MAX = 128
 
 _CORS: Fields = (
     (b"access-control-allow-origin", b"*"),
@@ -33,6 +34,8 @@ class Refusal:
     message: str
     type: str = ""
     headers: Fields = ()
+    unpriced: str | None = None
+    """The model that has no price, if that is why."""
 
 
 def limiter_not_found() -> Refusal:
@@ -71,7 +74,12 @@ def model_not_priced(model: str) -> Refusal:
         f"There is no price for the model '{model}', so its cost cannot be limited. Add it to the price book, map it to a "
         "priced model in the limiter's model_map, or let the limiter charge unpriced models at the fallback price."
     )
-    return Refusal(status=400, code="model_not_priced", message=message)
+    return Refusal(status=400, code="model_not_priced", message=message, unpriced=shown_model(model))
+
+
+def shown_model(model: str) -> str:
+    """A name that clients made up, as it can be stored and shown."""
+    return "".join(sign for sign in model[:_MODEL_MAX] if sign.isprintable())
 
 
 def endpoint_not_metered(endpoint: str, reason: str = "") -> Refusal:

@@ -9,8 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from metering import rows
-from metering.clock import HOUR_US
+from metering import refused, rows
 from metering.entries import Admission, Admitted, Figures, Outcome, Refused, Settlement
 from metering.periods import Period, window_at
 from metering.rollups import Rollups, tally
@@ -153,12 +152,12 @@ class Batch:
         """Expire all that a worker holds; returns how many. The caller knows that the worker is dead."""
         return sum(self.expire(identity) for identity in rows.held_of(self._connection, worker))
 
-    def count_refusals(self, counts: Mapping[tuple[int, str], int]) -> None:
-        """Add up refusals by limiter, hour and code."""
-        hour_us = self.now_us - self.now_us % HOUR_US
-        self._connection.executemany(
-            _COUNT_REFUSALS, [(limiter, hour_us, code, count) for (limiter, code), count in counts.items()]
-        )
+    def count_refusals(
+        self, by_code: Mapping[tuple[int, str], int], by_model: Mapping[tuple[int, str], int] | None = None
+    ) -> None:
+        """Add up refusals by limiter and code, and those for the want of a price by limiter and model."""
+        refused.count_codes(self._connection, by_code, self.now_us)
+        refused.count_models(self._connection, by_model or {}, self.now_us)
 
     def know_key(self, limiter: int, key: str) -> None:
         """Keep that an upstream has taken a client key. A limiter with very many of them learns no more."""
@@ -238,6 +237,3 @@ _LEARN = """
 _KNOW_KEY = """
     insert or ignore into known_keys (limiter, key)
     select ?, ? where (select count(*) from known_keys where limiter = ?) < ?"""
-_COUNT_REFUSALS = """
-    insert into refusals (limiter, hour_us, code, count) values (?, ?, ?, ?)
-    on conflict (limiter, hour_us, code) do update set count = count + excluded.count"""

@@ -7,7 +7,7 @@ a few milliseconds for an admission to ride along with, because its hold is dura
 import asyncio
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metering.clock import monotonic_s
 from metering.entries import Admission, Admitted, Refused, Settlement
@@ -15,6 +15,8 @@ from metering.entries import Admission, Admitted, Refused, Settlement
 BATCH_MAX = 512
 SETTLE_PATIENCE_S = 0.010
 REFUSAL_PATIENCE_S = 1.0
+MODELS_MAX = 1_000
+"""Names of models without a price that wait to be written."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,27 +103,52 @@ class Inbox:
         return jobs
 
 
+@dataclass(slots=True)
+class Refusals:
+    """How often a limiter refused with a code, and for the want of which model's price."""
+
+    by_code: dict[tuple[int, str], int] = field(default_factory=dict)
+    by_model: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_code)
+
+
 class RefusalCounts:
     """Refusals that are not written yet. A row for each would let a refused client write to our disk at will."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[tuple[int, str], int] = {}
+        self._counts = Refusals()
 
-    def add(self, limiter_key: int, code: str, count: int = 1) -> bool:
-        """Count; True where this is the first since the last `take`."""
+    def add(self, limiter_key: int, code: str, model: str | None = None) -> bool:
+        """Count; True where this is the first since the last `take`. `model` is one that has no price."""
         with self._lock:
             is_first = not self._counts
-            self._counts[limiter_key, code] = self._counts.get((limiter_key, code), 0) + count
+            self._add(self._counts.by_code, (limiter_key, code), 1)
+            if model is not None:
+                self._add_model((limiter_key, model), 1)
             return is_first
 
-    def take(self) -> dict[tuple[int, str], int]:
+    def take(self) -> Refusals:
         """All counts; the caller writes them or puts them back."""
         with self._lock:
-            counts, self._counts = self._counts, {}
+            counts, self._counts = self._counts, Refusals()
             return counts
 
-    def put_back(self, counts: dict[tuple[int, str], int]) -> None:
+    def put_back(self, counts: Refusals) -> None:
         """Undo a `take` whose write failed."""
-        for (limiter_key, code), count in counts.items():
-            self.add(limiter_key, code, count)
+        with self._lock:
+            for key, count in counts.by_code.items():
+                self._add(self._counts.by_code, key, count)
+            for key, count in counts.by_model.items():
+                self._add_model(key, count)
+
+    def _add_model(self, key: tuple[int, str], count: int) -> None:
+        # Names are the clients': whoever makes them up must not fill the memory.
+        if key in self._counts.by_model or len(self._counts.by_model) < MODELS_MAX:
+            self._add(self._counts.by_model, key, count)
+
+    @staticmethod
+    def _add(into: dict[tuple[int, str], int], key: tuple[int, str], count: int) -> None:
+        into[key] = into.get(key, 0) + count

@@ -83,10 +83,15 @@ class Ledger:
         with self._alone("expire holds", now_us) as batch:
             return batch.expire_worker(worker)
 
-    def count_refusals(self, counts: Mapping[tuple[int, str], int], now_us: int) -> None:
-        """Add to the refusals of the hour. Raises StoreError."""
+    def count_refusals(
+        self,
+        by_code: Mapping[tuple[int, str], int],
+        now_us: int,
+        by_model: Mapping[tuple[int, str], int] | None = None,
+    ) -> None:
+        """Add to the refusals of the hour, and to those for the want of a model's price. Raises StoreError."""
         with self._alone("count refusals", now_us) as batch:
-            batch.count_refusals(counts)
+            batch.count_refusals(by_code, by_model)
 
     def window(self, limiter_key: int, now_us: int) -> WindowFigures:
         """The current window as of the last commit. Raises LimiterNotFound, StoreError."""

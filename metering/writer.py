@@ -115,9 +115,9 @@ class LedgerWriter:
         if self.alive:
             self._inbox.put(KeyJob(limiter_key, key))
 
-    def refused(self, limiter_key: int, code: str) -> None:
-        """Count a refusal, whoever refused. Written within about a second."""
-        if self._refusals.add(limiter_key, code) and self.alive:
+    def refused(self, limiter_key: int, code: str, model: str | None = None) -> None:
+        """Count a refusal, whoever refused; `model` is one without a price. Written within about a second."""
+        if self._refusals.add(limiter_key, code, model) and self.alive:
             self._inbox.put(NudgeJob())
 
     def figures(self, limiter_key: int) -> Figures | None:

@@ -25,6 +25,7 @@ from metering.inbox import (
     Job,
     KeyJob,
     RefusalCounts,
+    Refusals,
     StopJob,
 )
 from metering.ledger import Ledger
@@ -164,19 +165,19 @@ class WriterThread:
             return Outcome.UNCHANGED
         return store_error("admit a call", fault)
 
-    def _count(self, batch: Batch, refusals: dict[tuple[int, str], int]) -> None:
+    def _count(self, batch: Batch, refusals: Refusals) -> None:
         try:
-            batch.count_refusals(refusals)
+            batch.count_refusals(refusals.by_code, refusals.by_model)
         except Exception as fault:
             if is_of_the_store(fault):
                 raise
             log.exception("Refusals could not be counted: %s", refusals)
         self._counted_at_s = monotonic_s()
 
-    def _refusals_due(self) -> dict[tuple[int, str], int]:
+    def _refusals_due(self) -> Refusals:
         if self._stopping or monotonic_s() - self._counted_at_s >= REFUSAL_PATIENCE_S:
             return self._refusals.take()
-        return {}
+        return Refusals()
 
     def _undone(self, jobs: list[Job], failure: Exception) -> None:
         """Nothing of the batch was kept."""

@@ -22,9 +22,9 @@ MAY_NOT_IMPORT = {
 
 LAYERS = (
     ("errors", "clock", "money"),
-    ("locks", "schema", "periods", "usage", "base_urls", "setting_values", "lifeline", "sse"),
+    ("locks", "migrations", "schema", "periods", "usage", "base_urls", "setting_values", "lifeline", "sse"),
     ("database", "settings", "pricing", "asks", "reading"),
-    ("entries", "liveness", "windows", "rollups", "rows", "figures"),
+    ("entries", "liveness", "windows", "rollups", "rows", "refused", "figures"),
     ("batch", "limiter_fields"),
     ("ledger", "limiters"),
     ("expiry", "writer", "verify", "retention", "backup"),
@@ -37,6 +37,7 @@ MONEY = (
     "windows",
     "rollups",
     "rows",
+    "refused",
     "writer",
     "writer_thread",
     "inbox",

@@ -39,6 +39,8 @@ class PriceBookFile:
         self._on_reload = on_reload
         self._start = start
         self._reading = False
+        self.fault: PriceBookError | None = None
+        """Why the file as it is now is not the book in force."""
         self._seen = _signature(self._path)
         self._looked_at_us = clock()
         self._book = PriceBook.load(self._path, self._looked_at_us)
@@ -60,8 +62,10 @@ class PriceBookFile:
         try:
             self._book = PriceBook.load(self._path, now)
         except PriceBookError as error:
+            self.fault = error
             self._on_error(error)
         else:
+            self.fault = None
             self._on_reload(self._book)
         finally:
             self._reading = False

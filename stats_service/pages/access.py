@@ -8,13 +8,14 @@ what the core raises becomes a page.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from metering.errors import LimiterNotFound, StoreError
+from stats_service.pages import rendering
 from stats_service.pages.faults import NoSuchPage, fault_page
 from stats_service.pages.site import Site
 
@@ -68,10 +69,23 @@ async def read_form(request: Request) -> Mapping[str, str] | None:
 
 def to_login(request: Request) -> Response:
     """To the login, and back afterwards. After a form that is the page that it stood on."""
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if request.method != "GET":
-        path = "/"
+    path = _path(request.url.path, request.url.query) if request.method == "GET" else _form_page(request)
     return RedirectResponse("/login" if path == "/" else f"/login?next={quote(path, safe='/')}", 303)
+
+
+def _form_page(request: Request) -> str:
+    """Where the browser says that a form stood, if that is here."""
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    if page.netloc.lower() != request.headers.get("host", "").lower():
+        return "/"
+    return rendering.local_path(_path(page.path, page.query))
+
+
+def _path(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
 
 
 def _signed_in(site: Site, request: Request) -> bool:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from metering.clock import Clock
 from metering.database import Database
+from metering.errors import PriceBookError
 from metering.limiters import Limiters
 from metering.pricing import PriceBook
 from metering.settings import Settings
@@ -56,6 +57,11 @@ class Prices(Protocol):
     """The price book in force."""
 
     def current(self) -> PriceBook: ...
+
+    @property
+    def fault(self) -> PriceBookError | None:
+        """Why the file as it is now is not the book in force."""
+        ...
 
 
 class Services(Protocol):

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from metering.clock import DAY_US, at
+from metering.errors import PriceBookError
 from metering.pricing import PriceRow
 from metering.pricing.rates import Rates
 from stats_service.pages.formats import compact
@@ -48,13 +49,14 @@ class Priced:
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """A model in the traffic that was charged at the fallback price."""
+    """A model in the traffic that the book has no price for. Its calls were refused where they have no cost."""
 
     name: str
     limiter_id: str
     limiter_name: str
     requests: int
-    cost_nanousd: int
+    cost_nanousd: int | None
+    last_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,18 @@ def page(site: Site, request: Request) -> Response:
     """The rows that the search finds, by model and date."""
     query = Query.read("/prices", request.query_params, _DEFAULTS)
     now_us = site.now_us()
-    book = site.services.prices.current()
+    book, fault = site.services.prices.current(), site.services.prices.fault
     wanted = query.q.casefold()
     found = [row for row in book.rows() if wanted in row.name.casefold()]
     pages = Pages.of(query, len(found), SIZE)
     today = at(now_us).date()
     with site.reader() as connection:
-        unpriced = list(_unpriced(connection, now_us))
+        unpriced = [row for row in _unpriced(connection, now_us) if book.find(row.name, now_us) is None]
         refused = connection.execute(_REFUSED, (now_us - RECENT_US,)).fetchone()[0]
     shown = PricesPage(
         book_name=book.path.name,
         loaded_at_us=book.loaded_at_us or now_us,
-        error="",
+        error=_error(fault),
         q=query.q,
         pages=pages,
         rows=[_priced(row, book.find(row.name, now_us), today) for row in found[pages.part]],
@@ -96,13 +98,20 @@ def page(site: Site, request: Request) -> Response:
     return site.page(request, "prices.html", section="Prices", page=shown, now_us=now_us)
 
 
+def _error(fault: PriceBookError | None) -> str:
+    if fault is None:
+        return ""
+    place = "" if fault.line is None else f"line {fault.line}: "
+    return f"The price book was changed and cannot be used: {place}{fault.reason} The prices below stay in force."
+
+
 def _priced(row: PriceRow, current: PriceRow | None, today: date) -> Priced:
     rates = row.rates(None, 0)
     in_force = current is row
     coming = row.since is not None and row.since > today
     return Priced(
         name=row.name,
-        since=row.since.isoformat() if row.since else "—",
+        since=row.since.isoformat() if row.since else "",
         input=_million(rates.input),
         cached=_million(rates.cached_input) if rates.cached_input != rates.input else "",
         output=_million(rates.output),
@@ -142,8 +151,9 @@ def _others(row: PriceRow, rates: Rates) -> Iterator[str]:
 
 
 def _unpriced(connection: sqlite3.Connection, now_us: int) -> Iterator[Unpriced]:
-    for row in connection.execute(_UNPRICED, (now_us - RECENT_US,)):
-        yield Unpriced(*row)
+    for sql in (_REFUSED_MODELS, _CHARGED_MODELS):
+        for row in connection.execute(sql, (now_us - RECENT_US,)):
+            yield Unpriced(*row)
 
 
 def _million(rate_fusd: int | None) -> str:
@@ -156,8 +166,12 @@ def _dollars(fusd: int) -> str:
     return f"${whole:,}.{f'{rest:015d}'.rstrip('0'):0<2}"
 
 
-_UNPRICED = """
-    select hours.model, limiters.id, limiters.name, sum(hours.fallback) as calls, sum(hours.cost_nanousd)
+_REFUSED_MODELS = """
+    select model, limiters.id, limiters.name, count, null, last_us
+    from unpriced_models join limiters on limiters.key = unpriced_models.limiter
+    where limiters.deleted_at_us is null and last_us >= ? order by last_us desc, model limit 50"""
+_CHARGED_MODELS = """
+    select hours.model, limiters.id, limiters.name, sum(hours.fallback) as calls, sum(hours.cost_nanousd), max(hours.hour_us)
     from limiters cross join model_hours as hours on hours.limiter = limiters.key
     where limiters.unpriced = 'fallback' and limiters.deleted_at_us is null
         and hours.hour_us >= ? and hours.fallback > 0

@@ -252,6 +252,8 @@ async def test_refusals_are_counted_by_their_code(proxy: Proxied, upstream: Stan
     await proxy.stop()
 
     assert proxy.refusals() == {"budget_exceeded": 1, "model_not_priced": 1, "invalid_request": 1}
+    unpriced = [tuple(row) for row in proxy.query("select model, count from unpriced_models")]
+    assert unpriced == [("unheard-of", 1)]
 
 
 async def test_strict_lowers_the_output_limit_to_what_is_left_and_says_so(

@@ -122,6 +122,9 @@ def test_each_answer_has_an_id_of_its_own() -> None:
 
 
 def test_a_model_that_is_no_unicode_can_be_named_in_a_refusal() -> None:
-    answer = refusals.answer(refusals.model_not_priced("gpt\ud800"))
+    refusal = refusals.model_not_priced("gpt\ud800\n" + "9" * 1_000)
+    answer = refusals.answer(refusal)
+
+    assert refusal.unpriced == "gpt" + "9" * 123
 
     assert json.loads(answer.raw_content or b"")["error"]["code"] == "model_not_priced"

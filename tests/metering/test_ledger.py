@@ -334,6 +334,24 @@ def test_refusals_are_counted_by_hour(books: Books) -> None:
     ]
 
 
+def test_of_models_without_a_price_the_latest_are_kept(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.refused.MODELS_MAX", 2)
+    limiter, other = books.limiter(), books.limiter()
+    for models in ({"gpt-7": 1}, {"gpt-8": 2}, {"gpt-9": 3}, {"gpt-8": 4}):
+        books.now_us += 1
+        with books.ledger.batch(books.clock) as batch:
+            batch.count_refusals({}, {(limiter.key, model): count for model, count in models.items()})
+    with books.ledger.batch(books.clock) as batch:
+        batch.count_refusals({}, {(other.key, "gpt-7"): 5})
+
+    known = books.rows("select limiter, model, count, last_us from unpriced_models order by limiter, model")
+    assert known == [
+        (limiter.key, "gpt-8", 6, books.now_us),
+        (limiter.key, "gpt-9", 3, books.now_us - 1),
+        (other.key, "gpt-7", 5, books.now_us),
+    ]
+
+
 def test_a_limiter_learns_only_so_many_client_keys(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metering.batch.KNOWN_KEYS_MAX", 2)
     limiter, other = books.limiter(), books.limiter()

@@ -159,6 +159,23 @@ def test_refusals_are_added_up_and_written_at_the_end_at_the_latest(books: Books
     assert books.rows("select count(*) from requests") == [(0,)]
 
 
+def test_models_without_a_price_are_written_by_name(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.inbox.MODELS_MAX", 2)
+    limiter = books.limiter()
+
+    async def body() -> None:
+        async with running(books) as writer:
+            for model in ("gpt-9", "gpt-10", "made-up", "gpt-9"):
+                writer.refused(limiter.key, "model_not_priced", model)
+
+    run(body)
+    assert books.rows("select code, count from refusals") == [("model_not_priced", 4)]
+    assert books.rows("select model, count from unpriced_models order by model") == [
+        ("gpt-10", 1),
+        ("gpt-9", 2),
+    ]
+
+
 def test_refusals_ride_along_with_the_next_batch(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metering.writer_thread.REFUSAL_PATIENCE_S", 0.0)
     limiter = books.limiter()

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
-from metering.clock import DAY_US, HOUR_US, parse_time
+from metering.clock import DAY_US, HOUR_US, SECOND_US, parse_time
 from metering.entries import Admission
 from metering.errors import LimiterNotFound
 from metering.ledger import Ledger
 from metering.money import NANO
+from metering.pricing import PriceBookFile
 from metering.usage import Usage
-from tests.stats_service.pages_site import PASSWORD, Site
+from tests.stats_service.pages_site import PASSWORD, ROOT, Site
 
 NOON = parse_time("2026-11-24T12:00:00Z")
 HOSTILE = "<script>alert(1)</script>\"'&{{70001*3}}"
@@ -69,6 +71,25 @@ def test_a_page_without_a_session_leads_to_the_login_and_back(site: Site) -> Non
             "/login", data={"username": "admin", "password": PASSWORD, "next": "/statistics?range=7d"}
         )
         assert answer.headers["location"] == "/statistics?range=7d"
+
+
+@pytest.mark.parametrize(
+    ("referer", "location"),
+    [
+        ("http://testserver/?q=acme&view=table", "/login?next=/%3Fq%3Dacme%26view%3Dtable"),
+        ("http://testserver/limiters/1/edit", "/login?next=/limiters/1/edit"),
+        ("http://testserver//evil.example", "/login"),
+        ("http://evil.example/limiters", "/login"),
+        ("http://[", "/login"),
+        ("", "/login"),
+    ],
+)
+def test_a_form_without_a_session_leads_back_to_the_page_that_it_stood_on(
+    site: Site, referer: str, location: str
+) -> None:
+    with TestClient(site.app, follow_redirects=False) as client:
+        answer = client.post("/limiters/active", data={"turn": "1 off"}, headers={"referer": referer})
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
 
 
 @pytest.mark.parametrize(
@@ -427,11 +448,35 @@ def test_the_price_book_is_shown_with_source_and_date(browser: TestClient) -> No
 
 
 def test_models_without_a_price_are_named_with_what_to_do(browser: TestClient, site: Site) -> None:
-    limiter = site.create(unpriced="fallback")
+    limiter, strict = site.create(unpriced="fallback"), site.create("Strict one")
     site.spend(limiter, basis="fallback", model="brand-new-model")
+    with Ledger(site.database, "worker") as ledger:
+        refused = {(strict.key, "model_not_priced"): 4}
+        ledger.count_refusals(refused, site.clock(), {(strict.key, "gpt-99"): 3, (strict.key, "gpt-4o"): 1})
     page = browser.get("/prices").text
-    assert "brand-new-model" in page
+    asked, charged = page.index("<code>gpt-99</code>"), page.index("<code>brand-new-model</code>")
+    assert asked < charged, "what was refused comes first"
+    assert "Strict one" in page[asked:charged]
+    assert "refused" in page[asked:charged]
+    assert "at the fallback price" in page[charged:]
     assert "Add a row for each to the price book" in page
+    panel = page[: page.index('class="toolbar"')]
+    assert "<code>gpt-4o</code>" not in panel, "what has a price by now is no trouble any more"
+
+
+def test_a_price_book_that_was_spoilt_is_said_and_the_last_good_one_stays(
+    browser: TestClient, site: Site
+) -> None:
+    good = (ROOT / "tests/metering/good_book.yaml").read_text()
+    path, seconds = site.folder / "pricing.yaml", count(0, SECOND_US)
+    path.write_text(good)
+    site.prices = PriceBookFile(path, clock=lambda: next(seconds))
+    path.write_text(good.replace("output: 8", "output: -8"))
+    page = browser.get("/prices").text
+    assert "cannot be used: line 23: output in standard must not be negative." in page
+    assert "<code>good-model</code>" in page
+    path.write_text(good + "\n")
+    assert "cannot be used" not in browser.get("/prices").text
 
 
 # Every page
