@@ -16,6 +16,8 @@ Address = tuple[str, int]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 URL_MAX = 2_048
 _PORTS = {"http": 80, "https": 443}
+_TRANSLATED = tuple(ipaddress.IPv6Network(net) for net in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+"""RFC 4291, RFC 6052 and RFC 8215: the last 32 bits are an IPv4 address."""
 
 
 def http_url(host: str, port: int) -> str:
@@ -63,7 +65,7 @@ def _is_same(host: str, address: IPAddress | None, port: int, own: Address) -> b
     if port != own_port:
         return False
     own_address = _address(own_host)
-    here = host.removesuffix(".") == "localhost" or (
+    here = f".{host.removesuffix('.')}".endswith(".localhost") or (
         address is not None and (address.is_loopback or address.is_unspecified)
     )
     # Whoever listens on a wildcard or on loopback is reached through every spelling of "here".
@@ -72,11 +74,12 @@ def _is_same(host: str, address: IPAddress | None, port: int, own: Address) -> b
     )
     if here and own_here:
         return True
-    return host == own_host.lower() if own_address is None else address == own_address
+    return host.removesuffix(".") == own_host.lower() if own_address is None else address == own_address
 
 
 def _address(host: str) -> IPAddress | None:
     """The address that a host part spells, if it is not a name."""
+    host = host.removesuffix(".")
     try:
         address: IPAddress = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -85,6 +88,11 @@ def _address(host: str) -> IPAddress | None:
             address = ipaddress.IPv4Address(socket.inet_aton(host))
         except OSError:
             return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return _inner(address) or address if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that it leads to, where a system or a gateway translates."""
+    if not (address.is_unspecified or address.is_loopback) and any(address in net for net in _TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour

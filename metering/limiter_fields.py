@@ -19,6 +19,8 @@ NAME_MAX = 200
 MAP_ENTRIES_MAX = 1_000
 ENFORCEMENTS = ("soft", "strict", "observe")
 UNPRICED = ("reject", "fallback")
+_JOINERS = {0x200C: None, 0x200D: None}
+"""They have no width of their own, but Persian and many emoji cannot be written without them."""
 
 
 def read_fields(given: Mapping[str, object], own_addresses: Collection[Address] = ()) -> dict[str, Column]:
@@ -86,7 +88,7 @@ def _model_map(field: str, value: object) -> str:
 
 def _printable(field: str, text: str) -> str:
     # Lone surrogates and control characters come in as JSON escapes; neither can be stored or shown.
-    if not text.isprintable():
+    if not text.translate(_JOINERS).isprintable():
         raise FieldError(field, "must not contain control characters")
     return text
 

@@ -138,6 +138,8 @@ def test_the_list_can_be_searched_by_a_part_of_the_name(books: Books) -> None:
         ("base_url", "http://169.254.169.254"), ("base_url", "http://169.254.169.254/latest"), ("base_url", "http://2852039166"),
         ("base_url", "http://0xa9fea9fe"), ("base_url", "http://169.254.43518"), ("base_url", "http://[fe80::1]"),
         ("base_url", "http://[::ffff:169.254.169.254]"), ("base_url", "http://[fe80::1%25eth0]"), ("base_url", "http://224.0.0.1"),
+        ("base_url", "http://169.254.169.254."), ("base_url", "http://[::169.254.169.254]"), ("base_url", "http://[2002:a9fe:a9fe::1]"),
+        ("base_url", "http://[64:ff9b::a9fe:a9fe]"), ("base_url", "http://[64:ff9b:1:2::a9fe:a9fe]"), ("name", "\u202eevil"),
     ],
 )  # fmt: skip
 def test_a_field_that_is_not_acceptable_is_refused_by_its_name(
@@ -153,6 +155,11 @@ def test_a_field_that_is_not_acceptable_is_refused_by_its_name(
             limiter.id, name="B", **({field: value} if field != "name" else {"surprise": 1})
         )
     assert books.limiters.get(limiter.id) == limiter
+
+
+@pytest.mark.parametrize("name", ["مي\u200cخواهم", "👩\u200d💻 team", "支払い", "ع" * 200])
+def test_a_name_may_be_of_any_script(books: Books, name: str) -> None:
+    assert books.limiters.create(name=name, budget_limit=1, period_type="day").name == name
 
 
 @pytest.mark.parametrize("field", ["name", "budget_limit", "period_type"])
@@ -193,6 +200,7 @@ def test_an_upstream_address_is_stored_without_a_slash_at_its_end(
     [
         "http://localhost:8000", "http://127.0.0.1:8000/v1", "http://127.9.9.9:8000", "http://[::1]:8000", "http://0.0.0.0:8000",
         "http://0:8000", "http://2130706433:8000", "http://[::ffff:127.0.0.1]:8000", "http://localhost.:8000",
+        "http://127.0.0.1.:8000", "http://any.localhost:8000", "http://[::127.0.0.1]:8000", "https://proxy.example.com.",
         "https://proxy.example.com", "https://PROXY.example.com:443/v1",
     ],
 )  # fmt: skip
