@@ -7,8 +7,9 @@ from starlette.requests import HTTPConnection
 
 from metering.setting_values import Network
 
-FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
-"""Beside all that begin with `x-forwarded-`."""
+FORWARDING = ("via", "x-real-ip", "cf-connecting-ip", "x-envoy-external-address", "x-proxyuser-ip")
+_FORWARDING_PARTS = ("forwarded", "client-ip", "clientip")
+"""Beside all that say one of these: every proxy has a name of its own for it."""
 
 
 def address_of(request: HTTPConnection, trusted: Sequence[Network]) -> str:
@@ -38,8 +39,15 @@ def is_https(request: HTTPConnection, trusted: Sequence[Network]) -> bool:
 
 
 def is_forwarded(request: HTTPConnection) -> bool:
-    """Whether any program between the client and us says that it is there."""
-    return any(name in FORWARDING or name.startswith("x-forwarded-") for name in request.headers)
+    """Whether any program between the client and us gives away that it is there.
+
+    nginx as it comes adds no header and names us as the host; it speaks HTTP/1.0 to us, which no browser and no SDK does.
+    """
+    if request.scope.get("http_version") == "1.0":
+        return True
+    return any(
+        name in FORWARDING or any(part in name for part in _FORWARDING_PARTS) for name in request.headers
+    )
 
 
 def _peer(request: HTTPConnection) -> str:

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 
 from metering.setting_values import networks
-from stats_service.callers import address_of, is_https
+from stats_service.callers import address_of, is_forwarded, is_https
 from stats_service.throttle import Throttle
 
 TRUSTED = networks("127.0.0.1, ::1, 10.0.0.0/8")
@@ -61,6 +61,13 @@ def test_the_address_is_the_last_one_that_a_trusted_proxy_vouches_for(
 )
 def test_https_is_what_the_nearest_trusted_proxy_says(peer: str, said: str, https: bool) -> None:
     assert is_https(request(peer, x_forwarded_proto=said), TRUSTED) is https
+
+
+@pytest.mark.parametrize(("version", "forwarded"), [("1.0", True), ("1.1", False), ("2", False)])
+def test_a_proxy_that_adds_no_header_is_known_by_its_old_http(version: str, forwarded: bool) -> None:
+    asked = request("127.0.0.1", host="127.0.0.1:3000")
+    asked.scope["http_version"] = version
+    assert is_forwarded(asked) is forwarded
 
 
 @pytest.mark.parametrize(

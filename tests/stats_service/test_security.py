@@ -93,6 +93,10 @@ def test_the_default_password_is_for_no_other_name(quick_start: Service, host: s
         "forwarded",
         "via",
         "x-real-ip",
+        "x-original-forwarded-for",
+        "x-cluster-client-ip",
+        "x-azure-clientip",
+        "cf-connecting-ip",
     ],
 )
 def test_the_default_password_is_not_for_those_behind_a_proxy(quick_start: Service, header: str) -> None:
