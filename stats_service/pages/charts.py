@@ -15,6 +15,8 @@ HEIGHT = 200
 SERIES_MAX = 7
 OTHERS = "Others"
 _TOP_PX = 8
+_WIDEST = 7.0
+"""Percent of the width: a single day is a bar, not a wall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,14 @@ def stacked_bars(
     sums = [sum(one.values[place] for one in ranked) for place in range(len(starts))]
     scale = scale_for(max(sums, default=0))
     slot = 100 / max(len(starts), 1)
+    width = min(slot * 0.7, _WIDEST)
     columns = []
     for place, start in enumerate(starts):
         title = _column_title(bucket_title(start, bucket_us), ranked, place, sums[place], shown)
         columns.append(
             Column(
-                x=places(slot * place + slot * 0.15),
-                width=places(slot * 0.7),
+                x=places(slot * place + (slot - width) / 2),
+                width=places(width),
                 strip_x=places(slot * place),
                 strip_width=places(slot),
                 title=title,

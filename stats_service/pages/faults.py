@@ -34,5 +34,10 @@ def fault_page(request: Request, status: int, *, username: str = "", csrf: str =
         text=text,
         username=username,
         csrf=csrf,
-        retry=str(request.url.path) if status == 503 and request.method == "GET" else "",
+        retry=_again(request) if status == 503 and request.method == "GET" else "",
     )
+
+
+def _again(request: Request) -> str:
+    query = request.url.query
+    return rendering.local_path(f"{request.url.path}?{query}" if query else request.url.path)

@@ -88,6 +88,11 @@ def percent(part: int, whole: int) -> str:
     return f"{tenths // 10:,}.{tenths % 10}%" if tenths % 10 else f"{tenths // 10:,}%"
 
 
+def used(part: int, whole: int) -> str:
+    """The same for a budget, which is not used up by rounding: `99.9%` until it is."""
+    return "99.9%" if part < whole and permille(part, whole) == 1000 else percent(part, whole)
+
+
 def change(now: int, before: int) -> str | None:
     """`+12%`, `−4%`, `26×`: against the range before; None where there was nothing to compare with."""
     if before <= 0:

@@ -48,8 +48,9 @@ def model_costs(
 
 
 def by_model(connection: sqlite3.Connection, limiter: Limiter, from_us: int, to_us: int) -> list[Sums]:
-    """Each model in a range of whole hours."""
-    return [Sums(*row) for row in connection.execute(_BY_MODEL, (limiter.key, from_us, to_us))]
+    """Each model in a range that begins with an hour, or in a minute."""
+    sql = _BY_MODEL_OF_ROWS if from_us % HOUR_US else _BY_MODEL
+    return [Sums(*row) for row in connection.execute(sql, (limiter.key, from_us, to_us))]
 
 
 def by_user(connection: sqlite3.Connection, limiter: Limiter, from_us: int, to_us: int) -> list[Sums]:
@@ -76,6 +77,10 @@ _BY_MODEL_AND_STEP = """
 _BY_MODEL = """
     select model, sum(requests), sum(input_tokens + output_tokens), sum(cost_nanousd) from model_hours
     where limiter = ? and hour_us >= ? and hour_us < ? group by model having sum(requests) > 0"""
+_BY_MODEL_OF_ROWS = """
+    select coalesce(model_served, model) as name, count(*), sum(input_tokens + output_tokens), sum(cost_nanousd)
+    from requests where limiter = ? and admitted_at_us >= ? and admitted_at_us < ? and state in ('settled', 'expired')
+    group by name"""
 _BY_USER = """
     select user, sum(requests), sum(input_tokens + output_tokens), sum(cost_nanousd) from user_days
     where limiter = ? and day_us >= ? and day_us < ? group by user having sum(requests) > 0"""

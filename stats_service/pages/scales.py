@@ -36,9 +36,9 @@ def scale_for(largest: int, steps: int = 4) -> Scale:
 
 
 def time_label(us: int, bucket_us: int) -> str:
-    """What stands under a bucket that starts then: `14:00`, `24 Nov`, `Nov 2026`."""
+    """What stands under a bucket that starts then: `14:00` and at midnight `24 Nov`, `24 Nov`, `Nov 2026`."""
     moment = at(us)
-    if bucket_us < DAY_US:
+    if bucket_us < DAY_US and us % DAY_US:
         return f"{moment:%H:%M}"
     if bucket_us > 27 * DAY_US:
         return f"{moment:%b %Y}"
@@ -72,7 +72,7 @@ def labelled(starts: Sequence[int], bucket_us: int, most: int = 7) -> list[int]:
 
 
 def window_labels(begin_us: int, end_us: int) -> list[tuple[int, str]]:
-    """A few moments of one window and their texts."""
+    """A few moments of one window and their texts. The first clock time of all says that it is UTC."""
     whole = end_us - begin_us
     if whole > 300 * DAY_US:
         year = at(begin_us)
@@ -81,10 +81,9 @@ def window_labels(begin_us: int, end_us: int) -> list[tuple[int, str]]:
     if whole == 7 * DAY_US:
         return [(begin_us + day * DAY_US, f"{at(begin_us + day * DAY_US):%a}") for day in range(7)]
     parts = [begin_us + whole * part // 4 for part in range(5)]
-    if whole < HOUR_US:
-        return [(start, f"{at(start):%H:%M:%S}") for start in parts]
     if whole <= DAY_US:
-        return [(start, f"{at(start):%H:%M}") for start in parts]
+        form = "%H:%M:%S" if whole < HOUR_US else "%H:%M"
+        return [(start, f"{at(start):{form}}{'' if place else ' UTC'}") for place, start in enumerate(parts)]
     days = [start - start % DAY_US for start in parts[:-1]]
     return [(start, time_label(start, DAY_US)) for start in days]
 

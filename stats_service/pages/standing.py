@@ -38,7 +38,7 @@ class Pace:
         """The sentence, its time to be shown in the reader's zone."""
         if self.at_us is None:
             return Markup.escape(self.text)
-        return Markup('At this pace used up at <time datetime="{stamp}" data-clock>{text}</time>').format(
+        return Markup('At this pace used up <time datetime="{stamp}" data-clock>{text}</time>').format(
             stamp=rfc3339(self.at_us - self.at_us % SECOND_US), text=formats.moment(self.at_us)
         )
 
@@ -107,7 +107,7 @@ class Standing:
     @property
     def percent(self) -> str:
         """As the API's `usage_percentage`, one decimal."""
-        return formats.percent(self.used_nanousd, self.budget_nanousd)
+        return formats.used(self.used_nanousd, self.budget_nanousd)
 
     @property
     def level(self) -> str:
@@ -182,7 +182,7 @@ def forecast(standing: Standing) -> Pace:
     left_us = standing.remaining_nanousd * passed // spent
     if standing.now_us + left_us < standing.end_us:
         return Pace(at_us=standing.now_us + left_us)
-    return Pace(text=f"At this pace {formats.money(spent * whole // passed)} by the reset")
+    return Pace(text=f"At this pace {formats.money(spent * whole // passed)} by then")
 
 
 def sparklines(

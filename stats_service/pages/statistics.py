@@ -37,7 +37,7 @@ _HEADS = {
     "cost": "Cost",
     "last": "Last request",
 }
-_CSS = {"requests": "n", "input": "n x", "output": "n x", "cost": "n", "last": "x"}
+_CSS = {"limiter": "x", "requests": "n", "input": "n x", "output": "n x", "cost": "n", "last": "x when"}
 _ORDERS: dict[str, Callable[[Row], Any]] = {
     "name": lambda row: row.name.casefold(),
     "requests": lambda row: row.requests,

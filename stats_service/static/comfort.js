@@ -9,7 +9,7 @@ const app = {};
   const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   const second = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-  const clockAndDay = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
 
   const two = (large, largeUnit, small, smallUnit) => small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 
@@ -43,8 +43,8 @@ const app = {};
       if (!element.title) element.title = utc(moment);
       const soon = Math.abs(moment - Date.now()) < 12 * HOUR || moment.toDateString() === new Date().toDateString();
       const ofThisYear = moment.getFullYear() === new Date().getFullYear();
-      const form = "clock" in element.dataset ? (soon ? clock : clockAndDay) : "second" in element.dataset && ofThisYear ? second : date;
-      setText(element, form.format(moment));
+      if ("clock" in element.dataset) setText(element, soon ? `at ${clock.format(moment)}` : `on ${weekday.format(moment)}`);
+      else setText(element, ("second" in element.dataset && ofThisYear ? second : date).format(moment));
     }
     app.passTime(root);
   };

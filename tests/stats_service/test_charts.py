@@ -35,6 +35,13 @@ def test_columns_add_up_to_the_height_of_their_sum() -> None:
     assert [entry.name for entry in chart.legend] == ["b", "a"]
 
 
+def test_a_single_day_is_a_bar_in_the_middle_and_not_a_wall() -> None:
+    chart = charts.stacked_bars(DAYS[:1], DAY_US, [Series("a", [NANO])])
+    (column,) = chart.columns
+    assert (column.x, column.width) == (46.5, 7.0)
+    assert (column.strip_x, column.strip_width) == (0.0, 100.0)
+
+
 def test_what_does_not_fit_is_added_up_as_others_and_nothing_is_lost() -> None:
     series = [Series(f"model-{number}", [number * NANO]) for number in range(1, 21)]
     chart = charts.stacked_bars(DAYS[:1], DAY_US, series)
@@ -119,7 +126,8 @@ def test_a_budget_of_nothing_is_full_only_when_something_was_spent() -> None:
 
 
 def test_axes_name_hours_days_and_months() -> None:
-    assert time_label(START, HOUR_US) == "00:00"
+    assert time_label(START + 14 * HOUR_US, HOUR_US) == "14:00"
+    assert time_label(START, HOUR_US) == "1 Nov", "hours of more than one day say where a day begins"
     assert time_label(START, DAY_US) == "1 Nov"
     assert time_label(START, 30 * DAY_US) == "Nov 2026"
 
@@ -128,7 +136,7 @@ def test_the_axis_of_a_window_fits_its_period() -> None:
     year = parse_time("2026-01-01")
     assert [text for _, text in window_labels(year, year + 365 * DAY_US)] == ["Jan", "Apr", "Jul", "Oct"]
     assert [text for _, text in window_labels(START, START + DAY_US)] == [
-        "00:00",
+        "00:00 UTC",
         "06:00",
         "12:00",
         "18:00",

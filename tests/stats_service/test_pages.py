@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from metering.clock import DAY_US, HOUR_US, SECOND_US, parse_time
+from metering.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_time
 from metering.entries import Admission
 from metering.errors import LimiterNotFound
 from metering.ledger import Ledger
@@ -263,11 +263,9 @@ def test_yesterdays_spend_is_not_todays(browser: TestClient, site: Site) -> None
 def test_a_forecast_says_when_the_budget_is_used_up_at_this_pace(browser: TestClient, site: Site) -> None:
     limiter = site.create("Acme", "20", "day")
     site.spend(limiter, 15 * NANO, at_us=NOON - HOUR_US)
-    assert (
-        'At this pace used up at <time datetime="2026-11-24T16:00:00Z" data-clock>' in browser.get("/").text
-    )
+    assert 'At this pace used up <time datetime="2026-11-24T16:00:00Z" data-clock>' in browser.get("/").text
     site.limiters.update(limiter.id, budget_limit=100)
-    assert "At this pace $30.00 by the reset" in browser.get("/").text
+    assert "At this pace $30.00 by then" in browser.get("/").text
 
 
 def test_lists_are_searched_filtered_sorted_and_paged_by_links(browser: TestClient, site: Site) -> None:
@@ -310,6 +308,18 @@ def test_the_page_of_a_limiter_shows_models_users_calls_and_refusals(browser: Te
         page = browser.get(f"/limiters/{limiter.id}?by={by}").text
         for text in ("ann", "bob", "gpt-4o", "o3", "$3.00", "budget_exceeded", "The budget was used up."):
             assert text in page, (by, text)
+
+
+def test_the_stats_of_a_minute_name_its_models_and_no_others(browser: TestClient, site: Site) -> None:
+    limiter = site.create(period="minute")
+    site.now = NOON + 5 * MINUTE_US
+    site.spend(limiter, at_us=NOON + 4 * MINUTE_US, model="gpt-4.1")
+    site.spend(limiter, 3 * NANO, model="gpt-4o")
+    page = browser.get(f"/limiters/{limiter.id}/stats").text
+    assert "By model in this minute" in page
+    assert ">gpt-4o</span>" in page
+    assert "$3.00" in page[page.index(">gpt-4o</span>") :]
+    assert "gpt-4.1" not in page
 
 
 @pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month", "year"])
@@ -454,14 +464,14 @@ def test_models_without_a_price_are_named_with_what_to_do(browser: TestClient, s
         refused = {(strict.key, "model_not_priced"): 4}
         ledger.count_refusals(refused, site.clock(), {(strict.key, "gpt-99"): 3, (strict.key, "gpt-4o"): 1})
     page = browser.get("/prices").text
-    asked, charged = page.index("<code>gpt-99</code>"), page.index("<code>brand-new-model</code>")
+    asked, charged = page.index(">gpt-99</code>"), page.index(">brand-new-model</code>")
     assert asked < charged, "what was refused comes first"
     assert "Strict one" in page[asked:charged]
     assert "refused" in page[asked:charged]
     assert "at the fallback price" in page[charged:]
     assert "Add a row for each to the price book" in page
     panel = page[: page.index('class="toolbar"')]
-    assert "<code>gpt-4o</code>" not in panel, "what has a price by now is no trouble any more"
+    assert ">gpt-4o</code>" not in panel, "what has a price by now is no trouble any more"
 
 
 def test_a_price_book_that_was_spoilt_is_said_and_the_last_good_one_stays(
@@ -561,10 +571,10 @@ def test_a_database_that_does_not_answer_is_a_page_that_offers_to_try_again(
     browser: TestClient, site: Site
 ) -> None:
     site.database.path.rename(site.database.path.with_suffix(".away"))
-    answer = browser.get("/statistics")
+    answer = browser.get("/statistics?range=7d")
     assert answer.status_code == 503
     assert "The database does not answer" in answer.text
-    assert 'href="/statistics"' in answer.text
+    assert 'href="/statistics?range=7d"' in answer.text
     site.database.path.with_suffix(".away").rename(site.database.path)
 
 

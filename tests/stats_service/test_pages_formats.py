@@ -52,6 +52,13 @@ def test_percentages_are_rounded_half_up_to_one_decimal_as_in_a_refusal() -> Non
     assert formats.percent(1, 0) == "100%"
 
 
+def test_a_budget_is_not_used_up_by_rounding() -> None:
+    assert formats.used(99_990, 100_000) == "99.9%"
+    assert formats.used(100_000, 100_000) == "100%"
+    assert formats.used(99_900, 100_000) == "99.9%"
+    assert formats.used(0, 0) == "0%"
+
+
 def test_large_counts_are_compact_and_never_a_thousand_of_the_smaller_unit() -> None:
     assert [formats.compact(number) for number in (999, 1_000, 12_345, 999_999, 4_560_000)] == [
         "999",
