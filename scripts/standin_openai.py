@@ -2,8 +2,9 @@
 
 Counts follow the request by a rule that a test can repeat: an input token for each word of
 the input, an output token for each word of the answer; `reasoning`, `cached` and the like are
-asked for through `metadata` ({"reasoning": "64", "cached": "8"}). Field order, null fields,
-obfuscation padding and event framing are those that OpenAI sends.
+asked for through `metadata` ({"reasoning": "64", "cached": "8"}). An answer that has to be of a
+JSON schema names a city. Field order, null fields, obfuscation padding and event framing are
+those that OpenAI sends.
 """
 
 from __future__ import annotations
@@ -165,6 +166,9 @@ def _texts(messages: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _answer_words(body: Mapping[str, Any], default: int) -> list[str]:
+    shape = body.get("response_format") or (body.get("text") or {}).get("format") or {}
+    if shape.get("type") == "json_schema":
+        return ['{"city":', '"Paris"}']
     wanted = int((body.get("metadata") or {}).get("words", default))
     limits = (body.get(name) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
     limit = next((value for value in limits if value is not None), wanted)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,13 @@ def node_project() -> Path:
 @pytest.mark.skipif(
     shutil.which("node") is None or shutil.which("npm") is None, reason="Node is not installed"
 )
-def test_the_node_sdk_chats_streams_and_is_refused_once(
+def test_the_node_sdk_returns_what_it_returns_without_the_proxy_and_is_refused_once(
     stack: Stack, admin: Admin, upstream: StandIn, node_project: Path
 ) -> None:
-    # Two calls of $0.000095 cross the line of this budget; the third is refused.
-    limiter = admin.create(upstream.url, "0.00019")
+    # Seven calls of $0.000095 reach this budget; the eighth is refused.
+    limiter = admin.create(upstream.url, "0.000665")
     run = subprocess.run(
-        ["node", "calls.mjs", stack.base_url(limiter)],
+        ["node", "calls.mjs", stack.base_url(limiter), f"{upstream.url}/v1"],
         cwd=node_project,
         capture_output=True,
         text=True,
@@ -54,13 +55,23 @@ def test_the_node_sdk_chats_streams_and_is_refused_once(
         stdin=subprocess.DEVNULL,
     )
     result = json.loads(run.stdout)
+    returned, expected = without_ids(result["withProxy"]), without_ids(result["without"])
 
-    assert result["plain"] == "The quick brown fox jumps over the lazy"
-    assert result["streamed"].split() == result["plain"].split()
-    assert result["emptyChunks"] == 0
+    assert len(returned) == 7
+    for name, value in expected.items():
+        assert returned[name] == value, name
+    assert returned["plain"]["choices"][0]["message"]["content"] == "The quick brown fox jumps over the lazy"
+    assert all(chunk["choices"] for chunk in returned["streamed"])
     assert (result["refusal"]["name"], result["refusal"]["status"]) == ("RateLimitError", 429)
     assert result["refusal"]["code"] == "budget_exceeded"
-    assert len(upstream.received) == 2
+    assert len(upstream.received) == 2 * 7
     stats = stack.at_rest(limiter["id"], admin)
-    assert stats["current_spend"] == 2 * Decimal("0.000095")
-    assert stats["total_requests"] == 2
+    assert stats["current_spend"] == 7 * Decimal("0.000095")
+    assert stats["total_requests"] == 7
+
+
+def without_ids(value: Any) -> Any:
+    """The stand-in numbers its answers; everything else must be equal."""
+    if isinstance(value, dict):
+        return {key: without_ids(inner) for key, inner in value.items() if key not in ("id", "item_id")}
+    return [without_ids(inner) for inner in value] if isinstance(value, list) else value
