@@ -52,6 +52,9 @@ def _usage(wire: Wire) -> Usage | None:
     if prompt is None and candidates is None and total is None:
         return None
     thoughts = count(wire.get("thoughtsTokenCount")) or 0
+    if prompt is None and candidates is None:
+        # What is put into a cache has a total alone.
+        prompt = max(0, (total or 0) - thoughts)
     taken = (prompt or 0) + (count(wire.get("toolUsePromptTokenCount")) or 0)
     # Whatever the total has above its parts is thinking that was not itemised.
     given = max((candidates or 0) + thoughts, (total or 0) - taken)

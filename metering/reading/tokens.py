@@ -166,9 +166,16 @@ def _is_beside(wire: Wire, stated: _Stated, cache: _Cache) -> bool:
 
 
 def _bring_reasoning_in(stated: _Stated) -> None:
-    """XAI's and some gateways' completion count leaves out the reasoning that they bill."""
-    outside = stated.total == stated.input + stated.output + stated.reasoning
-    if outside or stated.reasoning > stated.output:
+    """XAI's and some gateways' completion count leaves out the reasoning that they bill.
+
+    More reasoning than output stands outside it too, unless the total has room for the reasoning alone: then the
+    completion count misses a token or two, which the total has.
+    """
+    whole = stated.input + stated.output + stated.reasoning
+    is_more = stated.reasoning > stated.output
+    if is_more and stated.total is not None and whole - stated.output <= stated.total < whole:
+        return
+    if is_more or stated.total == whole:
         stated.output += stated.reasoning
 
 

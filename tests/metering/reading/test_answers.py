@@ -233,6 +233,12 @@ def test_gemini_s_thoughts_and_tool_prompts_are_billed_beside_what_it_counts() -
     )
 
 
+def test_what_gemini_puts_into_a_cache_is_input() -> None:
+    body = {"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": 9_000}}
+
+    assert read(None, body).usage == Usage(input_tokens=9_000)
+
+
 def test_what_gemini_s_total_has_above_its_parts_is_output() -> None:
     body = {"usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 40}}
 

@@ -164,6 +164,17 @@ def test_more_reasoning_than_output_cannot_be_inside_it() -> None:
     assert usage.output_tokens == 8
 
 
+def test_a_completion_count_that_misses_a_token_of_its_reasoning_is_not_added_to_it() -> None:
+    usage = tokens(
+        prompt_tokens=951,
+        completion_tokens=6000,
+        total_tokens=6952,
+        completion_tokens_details={"reasoning_tokens": 6001},
+    )
+
+    assert (usage.output_tokens, usage.reasoning_tokens) == (6001, 6001)
+
+
 def test_a_gap_below_the_total_is_output() -> None:
     assert tokens(prompt_tokens=5, completion_tokens=2, total_tokens=30).output_tokens == 25
 
