@@ -43,7 +43,7 @@ class Desk:
     def gate(self, route: Route, *, fresh: bool = False) -> Limiter | Refusal:
         """The limiter of a path, if it lets calls of this kind through at all. Raises StoreError."""
         limiter = self._books.limiter(route.code, fresh=fresh or route.endpoint.kind is Kind.FREE)
-        refusal = _refusal(limiter, route)
+        refusal = _refusal(limiter, route.endpoint)
         if refusal is None and limiter is not None:
             return limiter
         if not fresh:
@@ -175,7 +175,8 @@ class Desk:
         counted: int | None,
     ) -> Terms | Refusal:
         if is_unmetered and not limiter.allow_unmetered:
-            reason = "A background or deferred answer bills after its call has ended"
+            is_later = ask is not None and ask.background
+            reason = "A background or deferred answer bills after its call has ended" if is_later else ""
             return refusals.endpoint_not_metered(route.endpoint.name, reason)
         if ask is None or is_unmetered:
             return Terms(model=model, row=None, mode="free", hold_nanousd=0)
@@ -184,12 +185,11 @@ class Desk:
         return terms_of(limiter, ask, model, self._books.prices.current(), learned, now_us, counted)
 
 
-def _refusal(limiter: Limiter | None, route: Route) -> Refusal | None:
+def _refusal(limiter: Limiter | None, endpoint: Endpoint) -> Refusal | None:
     if limiter is None:
         return refusals.limiter_not_found()
     if not limiter.is_active:
         return refusals.limiter_inactive()
-    endpoint = route.at(limiter.base_url).endpoint
     if endpoint.kind is Kind.UNMETERED and not limiter.allow_unmetered:
         return refusals.endpoint_not_metered(endpoint.name)
     return None

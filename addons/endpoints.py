@@ -7,10 +7,13 @@ this table may bill, so it is refused like what bills later or out of band, unle
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from metering.asks import Family
+from metering.bodies import parse_object
+from metering.errors import BodyError
 
 
 class Kind(StrEnum):
@@ -32,8 +35,8 @@ class Endpoint:
     model: str | None = None
     streams: bool = False
     """The path alone says that the answer is a stream."""
-    billed_by: str | None = None
-    """The domain of a vendor where a model answers under this path, though elsewhere it is free."""
+    asks_by: str | None = None
+    """The member of a body that a model answers to, under a path that is free without it."""
 
 
 _VERSION = re.compile(r"v\d+(?:alpha|beta)?\d*")
@@ -85,7 +88,8 @@ _LATER = """
     agents/sessions                 agents/sessions/*       agents/sessions/*/turns
 """
 
-_BILLED_BY = dict.fromkeys(("conversations", "conversations/*"), "mistral.ai")
+_ASKS_BY = dict.fromkeys(("conversations", "conversations/*"), "inputs")
+"""Mistral's conversations have answers; OpenAI's only keep items."""
 _GEMINI_HOLDERS = frozenset({"models", "tunedModels", "endpoints"})
 _GEMINI = {
     "generateContent": (Kind.METERED, False),
@@ -119,13 +123,16 @@ def find(method: str, segments: Sequence[str]) -> Endpoint:
         if routed is not None:
             return Endpoint(Kind.METERED, routed.value, routed)
     name = pattern or name
-    return Endpoint(_KINDS.get(name, Kind.UNMETERED), name, billed_by=_BILLED_BY.get(name))
+    return Endpoint(_KINDS.get(name, Kind.UNMETERED), name, asks_by=_ASKS_BY.get(name))
 
 
-def at_host(endpoint: Endpoint, host: str) -> Endpoint:
-    """What the endpoint is at this upstream."""
-    if endpoint.billed_by is None or not f".{host}".endswith(f".{endpoint.billed_by}"):
+def as_asked(endpoint: Endpoint, raw: bytes) -> Endpoint:
+    """What the endpoint is with this body. A body that cannot be read may ask for anything."""
+    if endpoint.asks_by is None or not raw.strip():
         return endpoint
+    with suppress(BodyError):
+        if endpoint.asks_by not in parse_object(raw):
+            return endpoint
     return replace(endpoint, kind=Kind.UNMETERED)
 
 

@@ -116,7 +116,7 @@ class Limiter:
         tenant = run.desk.gate(route)
         if isinstance(tenant, Refusal):
             return tenant
-        flow.metadata["route"] = route.at(tenant.base_url), tenant
+        flow.metadata["route"] = route, tenant
         return None
 
     @guarded_async
@@ -124,9 +124,9 @@ class Limiter:
         """The request is whole: hold its money, then let it go."""
         if flow.response or flow.error:
             return
-        route: Route
-        tenant: Tenant
-        route, tenant = flow.metadata["route"]
+        raw = flow.request.raw_content or b""
+        route: Route = flow.metadata["route"][0].asked(raw)
+        tenant: Tenant = flow.metadata["route"][1]
         peer = self.run.peers.find(flow.client_conn.id)
         if peer is None:
             flow.kill()
@@ -135,7 +135,6 @@ class Limiter:
             flow.metadata[CALL] = None
             forward(flow, tenant, route.rest, peer)
             return
-        raw = flow.request.raw_content or b""
         call = await self.run.desk.admit(tenant, route, flow.request.headers, raw)
         if isinstance(call, Refusal):
             flow.response = refusals.answer(call)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote
 
-from addons.endpoints import Endpoint, at_host, find
-from addons.upstream import base_of
+from addons.endpoints import Endpoint, as_asked, find
 
 
 class Place(StrEnum):
@@ -30,9 +29,9 @@ class Route:
     rest: str
     endpoint: Endpoint
 
-    def at(self, base_url: str) -> "Route":
-        """The route to this upstream, where a path may be something else than elsewhere."""
-        endpoint = at_host(self.endpoint, base_of(base_url).host)
+    def asked(self, raw: bytes) -> "Route":
+        """The route of a request with this body."""
+        endpoint = as_asked(self.endpoint, raw)
         return self if endpoint is self.endpoint else replace(self, endpoint=endpoint)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.endpoints import Kind, at_host, find
+from addons.endpoints import Kind, as_asked, find
 from metering.asks import Family
 
 METERED = {
@@ -140,13 +140,16 @@ def test_a_path_names_its_model_where_it_has_one() -> None:
     assert find("POST", ["models", "chat", "completions"]).model is None
 
 
-def test_what_is_free_at_openai_is_not_where_a_model_answers_there() -> None:
-    for path in (["conversations"], ["conversations", "c"]):
-        free = find("POST", path)
-        assert at_host(free, "api.openai.com") is free
-        assert at_host(free, "mistral.ai.example.org") is free
-        assert at_host(free, "api.mistral.ai").kind is Kind.UNMETERED
-        assert at_host(find("GET", path), "api.mistral.ai").kind is Kind.FREE
+@pytest.mark.parametrize("path", [["conversations"], ["conversations", "c"]])
+def test_a_conversation_is_free_unless_its_body_asks_a_model(path: list[str]) -> None:
+    free = find("POST", path)
+
+    for body in (b"", b" ", b"{}", b'{"items":[{"inputs":1}],"metadata":{}}'):
+        assert as_asked(free, body) is free
+    for body in (b'{"model":"m","inputs":"x"}', b'{"\\u0069nputs":"x"}', b'{"inputs":1', b"\x1f\x8b"):
+        assert as_asked(free, body).kind is Kind.UNMETERED
+    assert as_asked(find("GET", path), b'{"inputs":1}').kind is Kind.FREE
+    assert as_asked(find("POST", ["files"]), b'{"inputs":1}').kind is Kind.FREE
 
 
 def test_only_the_streaming_verb_of_gemini_says_that_the_answer_is_a_stream() -> None:

@@ -332,14 +332,24 @@ async def test_a_background_response_is_refused_unless_it_is_allowed(
     assert (await proxy.row())["basis"] == "unmetered"
 
 
-async def test_what_a_vendor_bills_under_a_free_path_is_refused(proxy: Proxied) -> None:
-    tenant = proxy.limiter("https://api.mistral.ai")
-    body = b'{"model": "plain", "inputs": "x"}'
+async def test_what_a_model_answers_under_a_free_path_is_refused_unless_it_is_allowed(
+    proxy: Proxied, upstream: StandIn
+) -> None:
+    tenant = proxy.limiter(upstream)
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    upstream.handler = lambda _: json_answer({"object": "conversation.response", "usage": usage})
+    path = f"/v1/{tenant.code}/conversations"
+    data = request("POST", path, body=b'{"model": "plain", "inputs": "x"}')
 
-    refused = await proxy.send(request("POST", f"/v1/{tenant.code}/conversations", body=body))
+    refused = await proxy.send(data)
+    kept = await proxy.send(request("POST", path, body=b'{"items": []}'))
+    proxy.limiters.update(tenant.id, allow_unmetered=True)
+    allowed = await proxy.send(data)
 
     assert (refused.status, refused.code) == (403, "endpoint_not_metered")
-    assert proxy.rows() == []
+    assert (kept.status, allowed.status) == (200, 200)
+    row = await proxy.row()
+    assert (row["basis"], row["endpoint"], row["output_tokens"]) == ("unmetered", "conversations", 4)
 
 
 async def test_reading_an_answer_again_is_free_and_leaves_no_row(proxy: Proxied, upstream: StandIn) -> None:
