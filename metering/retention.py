@@ -33,11 +33,13 @@ def prune_step(database: Database, days: int, now_us: int, rows: int = STEP_ROWS
     wanted_us -= wanted_us % DAY_US
     with database.transaction("delete old requests") as connection:
         connection.execute(_MOVE, (wanted_us, wanted_us))
-        # A step that was interrupted, or a longer retention since, leaves rows behind the watermark: they go too.
+        # What an interrupted step has left behind the watermark goes too. But a clock that was a year ahead for a while has left a
+        # watermark that is still to come, and calls from before it are not old.
         watermark_us = connection.execute("select watermark_us from retention where id = 1").fetchone()[0]
+        before_us = min(watermark_us, wanted_us)
         deleted = 0
         for (limiter,) in connection.execute("select key from limiters").fetchall():
-            deleted += _delete(connection, limiter, watermark_us, rows - deleted)
+            deleted += _delete(connection, limiter, before_us, rows - deleted)
             if deleted >= rows:
                 break
         return deleted

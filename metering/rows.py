@@ -10,9 +10,11 @@ from dataclasses import dataclass, fields
 from metering.entries import Admission, Settlement
 from metering.usage import Usage
 
-COUNT_MAX = 10**15
-AMOUNT_MAX_NANOUSD = 10**18
-HOLD_MAX_NANOUSD = 10**15
+COUNT_MAX = 10**12
+AMOUNT_MAX_NANOUSD = 10**15
+"""A million dollars for one call. An upstream that claims more is lying, and thousands of such claims still can be summed: a
+sum that no column can hold would keep every later call of its limiter, and its worker's holds, from being resolved."""
+HOLD_MAX_NANOUSD = AMOUNT_MAX_NANOUSD
 _SIZES = ("image_size", "image_quality")
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name not in _SIZES)
 

@@ -152,6 +152,7 @@ def _window_sums(
 
 
 def _repair(connection: sqlite3.Connection, differences: list[Difference]) -> None:
+    watermark_us = connection.execute(f"select {_WATERMARK}").fetchone()[0]
     places = {(found.what, found.limiter, found.at_us) for found in differences if found.limiter is not None}
     for rollup in (_HOURS, _DAYS):
         columns = f"limiter, {rollup.moment}, {rollup.name}, {', '.join(COUNTED)}"
@@ -162,12 +163,15 @@ def _repair(connection: sqlite3.Connection, differences: list[Difference]) -> No
             connection.execute(f"insert into {rollup.table} ({columns}) {_summed(rollup, _SINCE_WATERMARK)}")
             continue
         for limiter, at_us in {(limiter, at_us) for what, limiter, at_us in places if what == rollup.table}:
+            if at_us is None or at_us < watermark_us:
+                # Retention has come in between: the rows are gone, and what is stored is all that is known.
+                continue
             connection.execute(
                 f"delete from {rollup.table} where limiter = ? and {rollup.moment} = ?", (limiter, at_us)
             )
             connection.execute(
                 f"insert into {rollup.table} ({columns}) {_summed(rollup, _OF_ONE)}",
-                {"limiter": limiter, "start": at_us, "end": (at_us or 0) + rollup.unit_us},
+                {"limiter": limiter, "start": at_us, "end": at_us + rollup.unit_us},
             )
     for limiter in {limiter for _, limiter, _ in places}:
         # A window that is missing is computed when it is needed, from the sums that are right now.

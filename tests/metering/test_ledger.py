@@ -296,7 +296,21 @@ def test_figures_beyond_any_column_do_not_stop_a_settle(books: Books) -> None:
         provider_cost_nanousd=-(10**30),
     )
     assert books.ledger.settle(settlement, books.now_us) is Outcome.SETTLED
-    assert books.row(request_id, "cost_nanousd, input_tokens, output_tokens") == (10**18, 10**15, 0)
+    assert books.row(request_id, "cost_nanousd, input_tokens, output_tokens") == (10**15, 10**12, 0)
+
+
+def test_thousands_of_figures_beyond_reason_can_still_be_summed(books: Books) -> None:
+    limiter = books.limiter(10**9, "year")
+    usage = Usage(input_tokens=10**30, output_tokens=10**30)
+    with books.ledger.batch(books.clock) as batch:
+        for _ in range(2_000):
+            answer = batch.admit(books.call(limiter, 10**30, "observe"))
+            assert isinstance(answer, Admitted)
+            batch.settle(
+                Settlement(request_id=answer.request_id, cost_nanousd=10**30, basis="reported", usage=usage)
+            )
+    assert books.figures(limiter) == (2_000 * 10**15, 0, 2_000, 4_000 * 10**12)
+    assert verify(books.database) == []
 
 
 def test_a_hold_beyond_reason_does_not_fill_the_window_for_ever(books: Books) -> None:

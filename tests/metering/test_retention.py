@@ -82,6 +82,19 @@ def test_a_longer_retention_later_does_not_move_the_watermark_back(books: Books)
     assert books.rows("select watermark_us from retention") == watermark
 
 
+def test_calls_are_kept_after_a_clock_that_was_a_year_ahead_is_right_again(books: Books) -> None:
+    limiter = books.limiter(10**6, "year")
+    books.at("2027-11-24T08:30:00Z")
+    books.spend(limiter, 1)
+    prune(books.database, 2, books.now_us)
+    books.at("2026-11-24T08:30:00Z")
+    kept = [books.spend(limiter, 10) for _ in range(3)]
+    assert prune(books.database, 2, books.now_us) == 0
+    books.at("2026-11-27T08:30:00Z")
+    assert prune(books.database, 2, books.now_us) == len(kept[:-1])
+    assert books.figures(limiter)[0] == 30
+
+
 def test_less_than_two_days_are_not_a_retention(books: Books) -> None:
     with pytest.raises(ValueError, match="at least 2"):
         prune(books.database, 1, books.now_us)

@@ -1,7 +1,13 @@
 """Differences between the sums and the rows are found, named and repaired."""
 
+import sqlite3
+from contextlib import AbstractContextManager
+
 import pytest
 
+from metering.clock import DAY_US
+from metering.database import Database
+from metering.retention import prune
 from metering.verify import verify
 from tests.metering.books import Books
 
@@ -63,6 +69,27 @@ def test_more_differences_than_are_counted_are_all_repaired_at_once(
     spoil(spent, "update user_days set requests = 0, cost_nanousd = 1")
     assert len(verify(spent.database, repair=True)) >= 4
     assert verify(spent.database) == []
+
+
+def test_a_repair_leaves_sums_alone_whose_rows_have_been_deleted_meanwhile(spent: Books) -> None:
+    later_us = spent.now_us + 30 * DAY_US
+
+    class Pruned(Database):
+        """Retention comes between the look and the repair."""
+
+        def transaction(
+            self, operation: str, timeout_s: float = 10.0
+        ) -> AbstractContextManager[sqlite3.Connection]:
+            prune(spent.database, 2, later_us)
+            return super().transaction(operation, timeout_s)
+
+    spent.settle(int(str(spent.rows("select id from requests where state = 'held'")[0][0])), 9)
+    spoil(spent, "update model_hours set cost_nanousd = cost_nanousd + 1")
+    spoil(spent, "update user_days set cost_nanousd = cost_nanousd + 1")
+    stored = spent.rows("select * from model_hours"), spent.rows("select * from user_days")
+
+    assert len(verify(Pruned(spent.database.path), repair=True)) == 8
+    assert (spent.rows("select * from model_hours"), spent.rows("select * from user_days")) == stored
 
 
 def test_after_a_repair_the_window_counts_what_the_rows_say(spent: Books) -> None:

@@ -120,6 +120,19 @@ def test_changing_the_period_recomputes_the_window_calls_in_flight_included(
     assert verify(books.database) == []
 
 
+def test_a_minute_is_computed_from_calls_in_every_state(books: Books) -> None:
+    """It has no hourly sum."""
+    limiter = books.limiter(1_000, "hour")
+    books.admit(limiter, 30)
+    books.ledger.expire_worker(books.worker.name, books.now_us)
+    books.ledger.release(books.admit(limiter, 100).request_id, 500, books.now_us)
+    books.spend(limiter, 5)
+    books.admit(limiter, 2)
+    books.limiters.update(limiter.id, period_type="minute")
+    assert books.figures(limiter) == (35, 2, 3, 15)
+    assert verify(books.database) == []
+
+
 def test_changing_the_period_there_and_back_is_neither_a_fresh_budget_nor_an_instant_refusal(
     books: Books,
 ) -> None:
