@@ -4,7 +4,7 @@ Imports run one way:
 
     errors, clock, money  ◄  periods, usage  ◄  pricing  ◄  estimates
     pricing, asks         ◄  tokens, manners, pictures, sounds  ◄  prompts, ceilings  ◄  bounds, recount  ◄  estimates
-    errors, clock         ◄  locks, migrations  ◄  schema  ◄  database, liveness, keyfile
+    errors, clock         ◄  locks, migrations  ◄  schema, origin  ◄  database, liveness, keyfile
     database, periods     ◄  windows, rollups, rows, refused  ◄  batch  ◄  ledger  ◄  expiry, writer
     windows, database     ◄  limiter_fields, limiters
     database, rollups     ◄  reports, verify, retention, backup

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metering.database import Database, storing
 from metering.errors import StoreError
+from metering.origin import disown
 
 _OPERATION = "back up the database"
 
@@ -28,6 +29,7 @@ def backup(database: Database, file: Path) -> int:
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with closing(database.open_writer()) as connection:
                 connection.execute("vacuum into ?", (str(partial),))
+            disown(partial)
             _check(partial)
             _sync(partial)
             partial.replace(file)

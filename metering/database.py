@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from metering import schema
+from metering import origin, schema
 from metering.clock import Clock, now_us
 from metering.errors import StoreError
 from metering.locks import LockFile, make_directory
@@ -55,6 +55,7 @@ class Database:
                 raise StoreError("open the database", MOVED, MOVED_HINT)
             # The file holds the codes of all limiters, which are keys: it is for its owner alone.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            origin.put_foreign_wal_aside(self.path, self.locks)
             with closing(self._connect("rw")) as connection:
                 schema.refuse_foreign(connection, self.path)
                 mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
@@ -63,6 +64,15 @@ class Database:
                         "open the database", "its file system cannot do WAL", "Put it on a local disk."
                     )
                 schema.migrate(connection, clock)
+                origin.adopt(connection, self.path, self.locks)
+
+    def refuse_older(self) -> None:
+        """Raise StoreError where the tables are not those of this version; nothing is changed."""
+        with storing("open the database"), closing(self._connect("rw")) as connection:
+            schema.refuse_foreign(connection, self.path)
+            if schema.pending_migrations(connection):
+                reason = f"{self.path} was last used by an older version of this program"
+                raise StoreError("open the database", reason, "Start the product on it once.")
 
     def open_writer(self) -> sqlite3.Connection:
         """A connection for transactions under the write lock. It may move between threads, one at a time."""

@@ -38,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verdict(database: Database, *, repair: bool) -> int:
-    database.migrate()
+    if repair:
+        database.migrate()
+    # A look changes nothing, neither in a backup nor in a database that another version serves.
+    database.refuse_older()
     differences = verify(database, repair=repair)
     for difference in differences:
         print(difference)

@@ -23,6 +23,7 @@ MAY_NOT_IMPORT = {
 LAYERS = (
     ("errors", "clock", "money"),
     ("locks", "migrations", "schema", "periods", "usage", "base_urls", "setting_values", "lifeline", "sse"),
+    ("origin",),
     ("database", "settings", "pricing", "asks", "reading"),
     ("entries", "liveness", "windows", "rollups", "rows", "refused", "figures"),
     ("batch", "limiter_fields"),

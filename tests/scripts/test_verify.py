@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from metering import schema
+from metering.backup import backup
 from scripts.verify import main
 from tests.metering.books import Books
 
@@ -50,3 +52,27 @@ def test_what_cannot_be_looked_at_is_one_sentence(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
     assert "there is no" in said[1]
+
+
+def test_a_look_at_a_backup_changes_nothing_of_it(
+    books: Books, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "elsewhere" / "copy.db"
+    copy.parent.mkdir()
+    backup(books.database, copy)
+    before = copy.read_bytes()
+    assert main([str(copy)]) == 0
+    assert "every total agrees" in capsys.readouterr().out
+    assert copy.read_bytes() == before
+    assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_a_look_at_the_database_of_an_older_version_does_not_bring_it_up_to_date(
+    books: Books, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, lambda _: None])
+    assert main([str(books.database.path)]) == 2
+    assert "was last used by an older version" in capsys.readouterr().err
+    assert len(books.rows("select name from metering_migrations")) == len(schema.MIGRATIONS) - 1
+    assert main([str(books.database.path), "--repair"]) == 0
+    assert len(books.rows("select name from metering_migrations")) == len(schema.MIGRATIONS)
