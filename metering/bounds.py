@@ -139,9 +139,9 @@ def _visible_input(row: PriceRow, ask: Ask, counted: int | None) -> int | None:
             return None
         total += tokens
     if ask.audio_inputs:
-        if ask.audio_ms is None:
+        if ask.audio_most_ms is None:
             return None
-        total += -(-(ask.audio_ms + 1_000 * ask.audio_inputs) * _AUDIO_TOKENS_PER_S // 1_000)
+        total += -(-(ask.audio_most_ms + 1_000 * ask.audio_inputs) * _AUDIO_TOKENS_PER_S // 1_000)
     # A model that searches whether it is asked to or not reads what it finds.
     return None if always_searches(row) else total
 
@@ -199,12 +199,13 @@ def _speech(row: PriceRow, ask: Ask) -> Bound:
 
 def _audio(row: PriceRow, ask: Ask) -> Bound:
     rates = dearest_rates(row, ask, 0)
-    if ask.audio_ms is None or not ask.audio_inputs:
+    if ask.audio_most_ms is None or not ask.audio_inputs:
         raise Unboundable(
-            "the length of its audio cannot be read from the file; send WAV, FLAC, MP3, MP4 or Ogg"
+            "nothing in the file proves how long its audio is; "
+            "send WAV, FLAC or MP3, MP4 with AAC, or Ogg or WebM with Opus"
         )
     # Durations are billed in whole seconds.
-    length_ms = ask.audio_ms + 1_000 * ask.audio_inputs
+    length_ms = ask.audio_most_ms + 1_000 * ask.audio_inputs
     if rates.millisecond is not None and not rates.bills_tokens:
         return _fixed(row, length_ms * rates.millisecond)
     if row.output_tokens_max is None:

@@ -60,7 +60,9 @@ class Ask:
     image_inputs: tuple[ImageInput, ...] = ()
     audio_inputs: int = 0
     audio_ms: int | None = 0
-    """Length of all audio in the request; None where it cannot be told from the bytes."""
+    """Length of all audio in the request, as it most likely is; None where it cannot be told from the bytes."""
+    audio_most_ms: int | None = None
+    """Its length at most; None where nothing in the bytes proves one."""
     audio_bytes: int = 0
     """Decoded size of that audio."""
     media_bytes: int = 0

@@ -5,25 +5,31 @@ from collections.abc import Mapping
 from metering.asks.ask import Ask, ImageInput
 from metering.asks.family import Family
 from metering.asks.fields import clean_user, name_of, word
+from metering.asks.inputs import plus
 from metering.asks.limits import ANSWERS_MAX
 from metering.bodies import Form
 from metering.errors import BodyError
-from metering.media import audio_duration_ms, image_size
+from metering.media import audio_length, image_size
 
 _AUDIO_FAMILIES = (Family.TRANSCRIPTION, Family.TRANSLATION)
+_ELSEWHERE = ("file", "file_id", "file_url", "url")
 
 
 def read_form_ask(family: Family, form: Form, body_bytes: int) -> Ask:
-    """What a form asks for. Raises BodyError. Reads headers of files: call it in a thread for large ones."""
+    """What a form asks for. Raises BodyError. Walks through audio files: call it in a thread for large ones."""
     fields = form.fields
     images: list[ImageInput] = []
     audio = 0
     audio_bytes = 0
     audio_ms: int | None = 0
+    # Some providers fetch the audio themselves, from an address or from what they have stored.
+    is_elsewhere = any(fields.get(name) for name in _ELSEWHERE)
+    audio_most_ms: int | None = None if is_elsewhere else 0
     for file in form.files:
         if family in _AUDIO_FAMILIES:
-            length_ms = audio_duration_ms(file.content)
-            audio_ms = None if length_ms is None or audio_ms is None else audio_ms + length_ms
+            length = audio_length(file.content)
+            audio_ms = plus(audio_ms, None if length is None else length.ms)
+            audio_most_ms = plus(audio_most_ms, None if length is None else length.most_ms)
             audio += 1
             audio_bytes += len(file.content)
         else:
@@ -38,6 +44,7 @@ def read_form_ask(family: Family, form: Form, body_bytes: int) -> Ask:
         image_inputs=tuple(images),
         audio_inputs=audio,
         audio_ms=audio_ms,
+        audio_most_ms=audio_most_ms,
         audio_bytes=audio_bytes,
         media_bytes=sum(len(file.content) for file in form.files),
         images=0 if family in _AUDIO_FAMILIES else _whole(fields, "n", 1) or 1,

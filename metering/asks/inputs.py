@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from metering.asks.ask import ImageInput
 from metering.asks.family import Family
 from metering.asks.fields import Body, record, records
-from metering.media import audio_duration_ms, image_size
+from metering.media import audio_length, image_size
 
 _HEADER_CHARACTERS = (4_096, 262_144)
 """Base64 that is looked into for an image's size: most state it at the start, some photographs far behind."""
@@ -51,6 +51,7 @@ class Inputs:
     images: list[ImageInput] = field(default_factory=list)
     audio: int = 0
     audio_ms: int | None = 0
+    audio_most_ms: int | None = 0
     audio_bytes: int = 0
     media_bytes: int = 0
     hidden: bool = False
@@ -73,14 +74,20 @@ class Inputs:
         audio = _decoded(base64)
         self.audio += 1
         self.audio_bytes += len(audio)
-        length_ms = audio_duration_ms(audio)
-        self.audio_ms = None if length_ms is None or self.audio_ms is None else self.audio_ms + length_ms
+        length = audio_length(audio)
+        self.audio_ms = plus(self.audio_ms, None if length is None else length.ms)
+        self.audio_most_ms = plus(self.audio_most_ms, None if length is None else length.most_ms)
 
     def skip(self, base64: object) -> None:
         """A file whose pages only the provider can count."""
         self.hidden = True
         if isinstance(base64, str) and not base64.startswith(("http://", "https://")):
             self.media_bytes += len(base64)
+
+
+def plus(one: int | None, other: int | None) -> int | None:
+    """The sum of two lengths; None where one is not known."""
+    return None if one is None or other is None else one + other
 
 
 def read_inputs(family: Family, body: Body) -> Inputs:

@@ -51,6 +51,7 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         image_inputs=tuple(inputs.images),
         audio_inputs=inputs.audio,
         audio_ms=inputs.audio_ms,
+        audio_most_ms=inputs.audio_most_ms,
         audio_bytes=inputs.audio_bytes,
         media_bytes=inputs.media_bytes,
         images=images,

@@ -3,11 +3,12 @@
 One module per container. Each reader takes the whole file and answers None where it cannot tell; none of them
 raises on garbage.
 
-    frames (numbers from bytes) ◄ wav mp3 flac ogg mp4 webm ◄ audio
+    length ◄ opus ◄ wav mp3 flac ogg mp4 webm ◄ audio
     images
 """
 
-from metering.media.audio import audio_duration_ms
+from metering.media.audio import audio_length
 from metering.media.images import image_size
+from metering.media.length import Length
 
-__all__ = ["audio_duration_ms", "image_size"]
+__all__ = ["Length", "audio_length", "image_size"]

@@ -250,7 +250,7 @@ def test_a_picture_without_a_documented_rule_may_fill_the_context_window() -> No
 
 
 def test_audio_is_bounded_by_its_length_and_priced_as_the_dearest_modality() -> None:
-    ask = replace(chat(), audio_inputs=1, audio_ms=10_000, audio_bytes=160_000)
+    ask = replace(chat(), audio_inputs=1, audio_ms=9_000, audio_most_ms=10_000, audio_bytes=160_000)
 
     bound = upper_bound(row("gpt-audio"), ask)
 
@@ -259,7 +259,7 @@ def test_audio_is_bounded_by_its_length_and_priced_as_the_dearest_modality() -> 
 
 
 def test_audio_of_unknown_length_may_fill_the_context_window() -> None:
-    ask = replace(chat(), audio_inputs=1, audio_ms=None, audio_bytes=10)
+    ask = replace(chat(), audio_inputs=1, audio_ms=5_000, audio_most_ms=None, audio_bytes=10)
 
     assert upper_bound(row("gpt-audio"), ask).input_nanousd == 128_000 * 32_000
 
@@ -322,14 +322,15 @@ def test_transcriptions_are_bounded_by_the_length_of_the_audio_in_whole_seconds(
         model="m",
         body_bytes=100,
         audio_inputs=1,
-        audio_ms=59_100,
+        audio_ms=1_000,
+        audio_most_ms=59_100,
         media_bytes=90,
     )
 
     assert upper_bound(row("whisper-1"), ask).nanousd == 60_100 * 100
     by_tokens = upper_bound(row("gpt-4o-transcribe"), ask).nanousd
     assert by_tokens == (10 + 64 + -(-60_100 * 32 // 1_000)) * 6_000 + 2_000 * 10_000
-    assert "cannot be read" in refusal_of(row("whisper-1"), replace(ask, audio_ms=None))
+    assert "nothing in the file proves" in refusal_of(row("whisper-1"), replace(ask, audio_most_ms=None))
 
 
 def test_a_free_model_is_bounded_by_nothing() -> None:

@@ -32,6 +32,23 @@ def test_a_file_that_does_not_tell_its_length_has_none() -> None:
     assert read_form_ask(Family.TRANSLATION, form, 100).audio_ms is None
 
 
+def test_a_file_that_says_a_second_and_holds_ten_may_be_ten() -> None:
+    file = WAV + b"\x00" * 144_000
+    form = Form({"model": "whisper-1"}, (FormFile("file", "a.wav", file),))
+
+    found = read_form_ask(Family.TRANSCRIPTION, form, len(file) + 300)
+
+    assert (found.audio_ms, found.audio_most_ms) == (1_000, 10_000)
+
+
+@pytest.mark.parametrize("field", ["file", "file_id", "file_url", "url"])
+def test_audio_that_the_provider_fetches_itself_has_no_known_length(field: str) -> None:
+    fields = {"model": "voxtral-mini-latest", field: "https://example.com/a.wav"}
+    form = Form(fields, (FormFile("file", "a.wav", WAV),))
+
+    assert read_form_ask(Family.TRANSCRIPTION, form, len(WAV)).audio_most_ms is None
+
+
 def test_an_edit_knows_its_pictures_and_what_it_makes() -> None:
     fields = {"model": "gpt-image-1", "n": "2", "size": "1024x1024", "quality": "high", "stream": "true"}
     form = Form(fields, (FormFile("image[]", "a.png", PNG), FormFile("mask", "b", b"?")))

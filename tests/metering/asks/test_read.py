@@ -197,7 +197,7 @@ def test_a_picture_of_unknown_size_is_a_picture_all_the_same(url: object) -> Non
 def test_audio_is_measured() -> None:
     found = ask(Family.CHAT, **user_says({"type": "input_audio", "input_audio": {"data": WAV_BASE64}}))
 
-    assert (found.audio_inputs, found.audio_ms) == (1, 1_000)
+    assert (found.audio_inputs, found.audio_ms, found.audio_most_ms) == (1, 1_000, 1_000)
     assert found.media_bytes == len(WAV_BASE64)
 
 
