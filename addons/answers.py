@@ -29,7 +29,8 @@ _EVENTS = (
     "application/x-jsonlines",
     "application/stream+json",
 )
-_BINARY = ("audio/", "video/", "image/", "application/octet-stream")
+_VAGUE = "application/octet-stream"
+_BINARY = ("audio/", "video/", "image/", _VAGUE)
 _LARGE_BYTES = 1_048_576
 _BODILESS = (204, 304)
 _ASKING_FIELD = b"stream_options"
@@ -129,11 +130,16 @@ def _kind(call: Call) -> str:
         return "buffered"
     if call.content_type.startswith(_EVENTS):
         return "events"
-    if call.content_type.startswith(_BINARY):
+    if call.content_type.startswith(_BINARY) and not _is_mislabelled(call):
         return "binary"
     # Gemini streams an array of JSON objects; elsewhere JSON is one answer, and some upstreams name no type at all.
     is_json = call.content_type.startswith("application/json") and call.family is not Family.GEMINI
     return "events" if call.asks_for_stream and not is_json else "buffered"
+
+
+def _is_mislabelled(call: Call) -> bool:
+    """Bytes of no type, where only speech is not text: some gateways name no other type for anything."""
+    return call.content_type.startswith(_VAGUE) and call.family not in (None, Family.SPEECH)
 
 
 def _frame(response: http.Response) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from addons.books import Books
 from addons.calls import Call, End, Verdict
+from metering.asks import Family
 from metering.charging import charge
 from metering.clock import monotonic_s
 from metering.entries import Basis, Settlement
@@ -207,7 +208,7 @@ def _put_out(call: Call) -> Streamed:
         return Streamed(audio_bytes=call.passed_bytes)
     if call.content_type.startswith("text/"):
         return Streamed(text=call.kept.decode("utf-8", "replace"))
-    if call.content_type.startswith(("audio/", "application/octet-stream")):
+    if call.content_type.startswith("audio/") or call.family is Family.SPEECH:
         return Streamed(audio_bytes=len(call.kept))
     return streamed_text(call.family, [call.kept])
 

@@ -242,6 +242,22 @@ async def test_a_json_error_instead_of_a_stream_reaches_the_client_and_costs_not
     assert (await proxy.row())["state"] == "released"
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_answer_that_is_called_bytes_is_read_all_the_same(
+    proxy: Proxied, upstream: StandIn, streamed: bool
+) -> None:
+    limiter = proxy.limiter(upstream)
+    whole = json_answer().body
+    body = delta("a") + usage_chunk() + DONE if streamed else whole
+    upstream.handler = lambda _: Answer(headers=[("content-type", "application/octet-stream")], body=body)
+
+    reply = await proxy.chat(limiter, stream=streamed)
+
+    assert reply.body == (delta("a") + DONE if streamed else whole)
+    row = await proxy.row()
+    assert (row["basis"], row["cost_nanousd"]) == ("reported", COST_NANOUSD)
+
+
 async def test_an_error_event_alone_costs_nothing_and_is_no_output(proxy: Proxied, upstream: StandIn) -> None:
     limiter = proxy.limiter(upstream)
     error = event({"error": {"message": "The server had an error", "type": "server_error"}})
