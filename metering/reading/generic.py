@@ -102,6 +102,8 @@ GENERIC = Shape(
     read=_read,
     fold=_fold,
     partial=_partial,
-    needles=tuple(dict.fromkeys(needle for _, shape in _SHAPES for needle in shape.needles)),
+    needles=tuple(
+        dict.fromkeys([b'"billed_units"', *(mark for _, shape in _SHAPES for mark in shape.needles)])
+    ),
     keys=CHAT.keys,
 )

@@ -68,7 +68,8 @@ def chat(event: Wire, spoken: Spoken) -> None:
 
 
 def _content(content: object, spoken: Spoken) -> None:
-    spoken.add("text", content)
+    # Cloudflare gives the value itself where JSON was asked for.
+    spoken.add("text", _compact(content) if isinstance(content, dict) else content)
     for part in records(content):
         spoken.add("text", part.get("text"))
         spoken.add("text", part.get("refusal"))

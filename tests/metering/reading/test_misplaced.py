@@ -54,6 +54,20 @@ def test_a_stream_under_ollama_s_path_may_be_cohere_s() -> None:
     assert reader.reading.usage == Usage(input_tokens=3, output_tokens=4)
 
 
+def test_cohere_s_older_stream_tells_its_units_at_its_end() -> None:
+    words = [{"is_finished": False, "event_type": "text-generation", "text": "a"}] * 30
+    end = {
+        "is_finished": True,
+        "event_type": "stream-end",
+        "response": {"meta": {"billed_units": {"input_tokens": 3, "output_tokens": 4}}},
+    }
+    reader = StreamReader(Family.OLLAMA_CHAT, withhold_usage=False)
+    for event in [*words, end]:
+        reader.feed(json.dumps(event).encode() + b"\n")
+    reader.end()
+    assert reader.reading.usage == Usage(input_tokens=3, output_tokens=4)
+
+
 def test_a_zero_after_a_count_does_not_undo_it() -> None:
     """Some servers fill in the fields that they do not repeat at a message's end."""
     start = {

@@ -42,6 +42,12 @@ def test_a_whole_chat_answer_is_counted_like_a_stream() -> None:
     )
 
 
+def test_content_that_is_a_value_and_no_text_is_counted_as_its_json() -> None:
+    body = {"choices": [{"message": {"content": {"title": "Äpfel", "pages": 3}}}]}
+
+    assert streamed(Family.CHAT, body).text == '{"title":"Äpfel","pages":3}'
+
+
 def test_legacy_completions_have_text() -> None:
     assert streamed(Family.COMPLETIONS, {"choices": [{"text": "a"}, {"text": "b"}]}).text == "ab"
 
