@@ -29,6 +29,8 @@ from addons.refusals import Refusal
 _MEGABYTE = 1_048_576
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """mitmproxy takes some of these for blanks around a value, and another reader for a part of it."""
+_FOREIGN = re.compile(rb"[^!-~\r\n]")
+"""How no request begins, but TLS does: whoever takes us for a server of https is told at once, and not after a timeout."""
 _REFUSALS = {
     ErrorCode.GENERIC_CLIENT_ERROR: refusals.invalid_request("The request is not valid HTTP/1.1."),
     ErrorCode.REQUEST_VALIDATION_FAILED: refusals.invalid_request("The request is not valid HTTP/1.1."),
@@ -62,7 +64,9 @@ class ClientSide(JoinedReads, Http1Server):
         if max(before - len(self.buf), before if head is None else 0) > self._peer.bounds.header_bytes:
             yield from self._refuse(refusals.headers_too_large(self._peer.bounds.header_bytes))
         elif not head:
-            if before and self._peer.phase is Phase.IDLE:
+            if before == len(event.data) and _FOREIGN.match(event.data):
+                yield from self._refuse(_REFUSALS[ErrorCode.GENERIC_CLIENT_ERROR])
+            elif before and self._peer.phase is Phase.IDLE:
                 self._peer.enter(Phase.HEADERS)
         else:
             yield from self._begin([bytes(line) for line in head], event)

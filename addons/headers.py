@@ -1,8 +1,9 @@
 """Which headers go through, in both directions.
 
 Dropped: hop-by-hop headers and those that `Connection` names, cookies, `alt-svc`, whatever says where a request came
-from, `x-user-id`, which is for us, and what would have an upstream take the request for another one. Identity coding is
-asked for, since what is compressed cannot be metered as it passes. Everything else goes through as it is.
+from, `x-user-id`, which is for us, what would have an upstream take the request for another one, and what an upstream that
+is a proxy like this one says of its own budget. Identity coding is asked for, since what is compressed cannot be metered
+as it passes. Everything else goes through as it is.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,10 @@ _OF_REQUESTS = _HOP_BY_HOP | frozenset(
     cdn-loop true-client-ip fastly-client-ip fly-client-ip""".split()
 )
 # Without `transfer-encoding`, which frames the answer on both sides.
-_OF_ANSWERS = _HOP_BY_HOP | frozenset(b"alt-svc set-cookie set-cookie2".split())
+_OF_ANSWERS = _HOP_BY_HOP | frozenset(
+    b"""alt-svc set-cookie set-cookie2
+    x-budget-limit x-budget-remaining x-budget-reset x-budget-clamped x-request-cost""".split()
+)
 _NOT_OF_HOPS = frozenset(b"content-length content-type authorization transfer-encoding".split())
 """Nobody may have the proxy drop what identifies him or frames the message."""
 _IDENTITY = (b"accept-encoding", b"identity")

@@ -28,7 +28,8 @@ from addons.forwarding import Bodies
 from addons.lighter import lighten
 from addons.lines import write_line
 from addons.settling import Settling
-from addons.sockets import bind
+from addons.sockets import bind, port_of
+from metering.base_urls import http_url
 from metering.clock import Clock, monotonic_s
 from metering.entries import Figures
 from metering.errors import MeteringError, SettingError
@@ -104,6 +105,9 @@ class Running:
             self.desk = Desk(books)
             self.settling = Settling(books, write_line)
             await hardening.listen(self._master, sockets)
+            if self._sockets is None:
+                # Under the supervisor it is the supervisor who says so.
+                log.info("Proxy: %s", http_url(self.settings.host, port_of(sockets[0])))
         except MeteringError as wrong:
             stop_at_start(wrong)
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(books.keep_retention())]

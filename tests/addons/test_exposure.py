@@ -260,6 +260,24 @@ async def test_a_body_in_broken_chunks_is_refused(proxy: Proxied, upstream: Stan
     assert proxy.rows() == []
 
 
+@pytest.mark.parametrize("hello", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x05\x01\x00", b"\x80"])
+async def test_who_speaks_something_else_than_http_is_told_at_once(proxy: Proxied, hello: bytes) -> None:
+    # A client with https:// in its address would else wait until the time for headers is over.
+    reply = await proxy.send(hello)
+
+    assert (reply.status, reply.code) == (400, "invalid_request")
+
+
+async def test_empty_lines_before_a_request_are_nothing_odd(proxy: Proxied) -> None:
+    async with proxy.connected() as client:
+        for part in (b"\r", b"\n", b"\r\n", request("GET", "/healthz")):
+            await client.send(part)
+            await proxy.until(lambda: len(proxy.run.peers) == 1)
+        reply = await client.reply()
+
+    assert reply.status == 200
+
+
 async def test_a_chunk_header_without_end_is_not_kept(proxy: Proxied, upstream: StandIn) -> None:
     limiter = proxy.limiter(upstream)
 

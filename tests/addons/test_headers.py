@@ -69,6 +69,8 @@ def test_the_client_gets_everything_but_hops_cookies_and_other_ways_in() -> None
         (b"x-request-id", b"req_1"),
         (b"x-ratelimit-remaining-tokens", b"10"),
         (b"Set-Cookie", b"__cf_bm=1"),
+        (b"X-Budget-Remaining", b"1000"),
+        (b"x-request-cost", b"0"),
         (b"Alt-Svc", b'h3=":443"'),
         (b"Connection", b"keep-alive"),
         (b"Keep-Alive", b"5"),

@@ -122,6 +122,7 @@ def test_it_works_without_any_other_flag_and_ends_in_order(tmp_path: Path) -> No
         assert answer.headers["x-request-cost"] == "0.0002"
         assert proxy.states() == [("settled", COST_NANOUSD)] * 2
         assert code == 0, log
+        assert f"Proxy: {proxy.url}\n" in log
         assert log.count(f"limiter={limiter.id}") == 2
         assert "model=plain" in log
         assert "status=200 tokens=15 cost=0.0002" in log
