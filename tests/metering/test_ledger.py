@@ -245,6 +245,18 @@ def test_an_expired_hold_does_not_yield_to_an_estimate_to_a_release_or_to_a_stra
     assert books.figures(limiter) == (100, 0, 1, 0)
 
 
+def test_what_is_resolved_does_not_expire(books: Books) -> None:
+    limiter = books.limiter()
+    settled, released = books.spend(limiter, 30), books.admit(limiter, 40).request_id
+    books.ledger.release(released, 500, books.now_us)
+    books.admit(limiter, 50)
+    books.ledger.expire_worker(books.worker.name, books.now_us)
+    with books.ledger.batch(books.clock) as batch:
+        assert [batch.expire(request) for request in (settled, released, 3, 4)] == [False] * 4
+    assert books.figures(limiter) == (80, 0, 2, 15)
+    assert verify(books.database) == []
+
+
 def test_an_unmetered_call_that_expires_stays_unmetered(books: Books) -> None:
     limiter = books.limiter()
     answer = books.ledger.admit(books.call(limiter, 0, "free", unmetered=True), books.now_us)

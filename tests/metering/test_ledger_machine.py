@@ -6,17 +6,17 @@ plain Python says what has to come out.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from metering import rollups
 from metering.batch import Batch
@@ -32,18 +32,20 @@ from tests.metering.books import Books
 
 IN_MEMORY = Path("/dev/shm")
 """Thousands of transactions, each on its way to the disk, would take long where others use it, too."""
-LIMITERS = st.integers(min_value=0, max_value=2)
+DICE = st.randoms(use_true_random=True)
+"""Seeded by what Hypothesis draws. Drawn one by one, the choices of an example are too much alike to get anywhere."""
 STRICT = 2
 """The limiter that admits in strict alone, and keeps its period."""
 WORKERS = st.integers(min_value=0, max_value=1)
-AMOUNTS = st.integers(min_value=0, max_value=400)
-ALL_THAT_IS_LEFT, ONE_MORE = "all that is left", "one more"
-HOLDS = AMOUNTS | st.sampled_from([ALL_THAT_IS_LEFT, ONE_MORE])
-MODES = st.sampled_from(["soft", "strict", "observe", "free"])
+AMOUNT_MAX = 400
 NAMED_USERS = 2
-USERS = st.sampled_from(["alice", "bob", "carol", rollups.OTHERS])
-SERVED = st.sampled_from([None, "gpt-4o-2024-08-06"])
-BASES = st.sampled_from(["reported", "reported", "estimated"])
+MODES: list[Mode] = ["soft", "strict", "observe", "free"]
+USERS = ["alice", "bob", "carol", rollups.OTHERS]
+SERVED = [None, "gpt-4o-2024-08-06"]
+BASES: list[Basis] = ["reported", "reported", "estimated"]
+CALLS = ["admit", "admit", "admit", "settle", "settle", "release"]
+FATES = ["taken for dead", "taken for dead", "ends", "dies", "all die", "reopens"]
+EVENTS = ["period", "budget", "code", "later", "later", "later", "earlier", "retention", "retention", "file"]
 
 
 @dataclass
@@ -93,127 +95,69 @@ class TwoLedgers(RuleBasedStateMachine):
         worker = Worker.start(self.books.database, kind)
         return Side(worker, Ledger(self.books.database, worker.name))
 
-    # One call in one transaction
+    # Few rules, so that every other step is calls of one worker in one transaction
 
-    @rule(side=WORKERS, data=st.data())
-    def admit(self, side: int, data: st.DataObject) -> None:
-        with self.batch(side) as batch:
-            self.admit_one(batch, side, data)
+    @rule(dice=DICE)
+    def the_left_writes(self, dice: Random) -> None:
+        self.write(0, dice)
 
-    @precondition(lambda self: self.model)
-    @rule(side=WORKERS, data=st.data())
-    def settle(self, side: int, data: st.DataObject) -> None:
-        with self.batch(side) as batch:
-            self.settle_one(batch, side, data)
+    @rule(dice=DICE)
+    def the_right_writes(self, dice: Random) -> None:
+        self.write(1, dice)
 
-    @precondition(lambda self: self.late())
-    @rule(data=st.data(), cost=AMOUNTS, served=SERVED)
-    def settle_late(self, data: st.DataObject, cost: int, served: str | None) -> None:
-        """The owner was taken for dead, and comes back with what the call did cost."""
-        side, request = data.draw(st.sampled_from(self.late()))
-        with self.batch(side) as batch:
-            self.settled(batch, side, request, cost, "reported", served)
+    @rule(side=WORKERS, dice=DICE)
+    def workers_come_and_go(self, side: int, dice: Random) -> None:
+        event = dice.choice(FATES)
+        if event == "taken for dead":
+            # What must not happen may happen: the owner comes back, and settles late.
+            self.expired(self.sides[side].worker.name)
+            self.sides[1 - side].ledger.expire_worker(self.sides[side].worker.name, self.books.now_us)
+        elif event == "reopens":
+            self.sides[side].ledger.reopen()
+        elif event == "all die":
+            for each in (0, 1):
+                self.close(each, in_order=False)
+            self.sides = [self.start("again"), self.start("again")]
+            self.look(0)
+        else:
+            self.close(side, in_order=event == "ends")
+            self.look(1 - side)
+            self.books.database.migrate()
+            self.sides[side] = self.start("again")
 
-    @precondition(lambda self: self.model)
-    @rule(side=WORKERS, data=st.data())
-    def release(self, side: int, data: st.DataObject) -> None:
-        with self.batch(side) as batch:
-            self.release_one(batch, side, data)
-
-    @rule(side=WORKERS, limiter=LIMITERS)
-    def admit_on_old_terms(self, side: int, limiter: int) -> None:
-        call = self.books.call(self.limiters[limiter])
-        self.limiters[limiter] = self.books.limiters.rotate_code(self.limiters[limiter].id)
-        answer = self.sides[side].ledger.admit(call, self.books.now_us)
-        assert isinstance(answer, Refused)
-        assert answer.code == "limiter_changed"
-
-    # Many calls in one transaction
-
-    @rule(side=WORKERS, data=st.data(), count=st.integers(min_value=2, max_value=6), fails=st.booleans())
-    def several_at_once(self, side: int, data: st.DataObject, count: int, fails: bool) -> None:
-        before = deepcopy((self.model, self.strict_budgets))
-        steps: list[Callable[[Batch, int, st.DataObject], None]]
-        steps = [self.admit_one, self.admit_one, self.settle_one, self.settle_one, self.release_one]
-        with suppress(Failure), self.batch(side) as batch:
-            for step in data.draw(st.lists(st.sampled_from(steps), min_size=count, max_size=count)):
-                if self.model or step == self.admit_one:
-                    step(batch, side, data)
-            if fails:
-                self.model, self.strict_budgets = before
-                raise Failure
-
-    # Workers come and go
-
-    @rule(side=WORKERS)
-    def expire_a_living_worker(self, side: int) -> None:
-        """What must not happen may happen: the owner comes back, and settles late."""
-        self.expired(self.sides[side].worker.name)
-        self.sides[1 - side].ledger.expire_worker(self.sides[side].worker.name, self.books.now_us)
-
-    @rule(side=WORKERS, in_order=st.booleans())
-    def end(self, side: int, in_order: bool) -> None:
-        self.close(side, in_order)
-        self.look(1 - side)
-        self.books.database.migrate()
-        self.sides[side] = self.start("again")
-
-    @rule()
-    def all_crash(self) -> None:
-        for side in (0, 1):
-            self.close(side, in_order=False)
-        self.sides = [self.start("again"), self.start("again")]
-        self.look(0)
-
-    @rule(side=WORKERS)
-    def restart_without_expiry(self, side: int) -> None:
-        """The same worker opens its ledger again, as after an error of the disk."""
-        self.sides[side].ledger.reopen()
-
-    # Everything around them changes
-
-    @rule(limiter=LIMITERS, period=st.sampled_from(Period))
-    def change_period(self, limiter: int, period: Period) -> None:
-        # Several windows that were within the budget may together make a longer one that is not.
-        if limiter != STRICT:
-            before = self.limiters[limiter]
-            self.limiters[limiter] = self.books.limiters.update(before.id, period_type=period.value)
-
-    @rule(limiter=LIMITERS, budget=st.integers(min_value=0, max_value=2_000))
-    def edit_budget(self, limiter: int, budget: int) -> None:
+    @rule(dice=DICE)
+    def everything_around_them_changes(self, dice: Random) -> None:
+        limiter = dice.randrange(3)
         before = self.limiters[limiter]
-        self.limiters[limiter] = self.books.limiters.update(
-            before.id, budget_limit=Decimal(budget).scaleb(-9)
-        )
-        self.budgets[limiter] = budget
-
-    @rule(limiter=LIMITERS)
-    def rotate_code(self, limiter: int) -> None:
-        self.limiters[limiter] = self.books.limiters.rotate_code(self.limiters[limiter].id)
-
-    @rule(step=st.sampled_from([1, MINUTE_US, HOUR_US, DAY_US, 7 * DAY_US, 32 * DAY_US]))
-    def clock_goes_on(self, step: int) -> None:
-        self.books.now_us += step
-        self.latest_us = max(self.latest_us, self.books.now_us)
-
-    @rule(step=st.sampled_from([1, MINUTE_US, HOUR_US, DAY_US]))
-    def clock_steps_back(self, step: int) -> None:
-        # No further than retention leaves the rows: a minute that is gone cannot be added up again.
-        if self.books.now_us - step >= self.latest_us - DAY_US:
-            self.books.now_us -= step
-
-    @rule()
-    def prune(self) -> None:
-        prune(self.books.database, 2, self.latest_us, step_rows=3)
-        before_us = self.latest_us - 2 * DAY_US
-        before_us -= before_us % DAY_US
-        for identity, known in self.model.items():
-            old = known.admitted_at_us < before_us and known.state != "held"
-            known.is_deleted |= old and identity != max(self.model)
-
-    @rule()
-    def checkpoint(self) -> None:
-        self.sides[0].ledger.checkpoint()
+        match dice.choice(EVENTS):
+            case "period" if limiter != STRICT:
+                # Several windows that were within the budget may together make a longer one that is not.
+                period = dice.choice([*Period])
+                self.limiters[limiter] = self.books.limiters.update(before.id, period_type=period.value)
+            case "budget":
+                budget = dice.choice([0, dice.randint(0, 2_000)])
+                self.limiters[limiter] = self.books.limiters.update(
+                    before.id, budget_limit=Decimal(budget).scaleb(-9)
+                )
+                self.budgets[limiter] = budget
+            case "code":
+                self.limiters[limiter] = self.books.limiters.rotate_code(before.id)
+                answer = self.sides[0].ledger.admit(self.books.call(before), self.books.now_us)
+                assert isinstance(answer, Refused)
+                assert answer.code == "limiter_changed"
+            case "later":
+                step = dice.choice([1, MINUTE_US, HOUR_US, DAY_US, 7 * DAY_US, 32 * DAY_US])
+                self.books.now_us += step
+                self.latest_us = max(self.latest_us, self.books.now_us)
+            case "earlier":
+                # No further than retention leaves the rows: a minute that is gone cannot be added up again.
+                step = dice.choice([1, MINUTE_US, HOUR_US, DAY_US])
+                if self.books.now_us - step >= self.latest_us - DAY_US:
+                    self.books.now_us -= step
+            case "retention":
+                self.prune()
+            case "file":
+                self.sides[0].ledger.checkpoint()
 
     @invariant()
     def sums_agree_with_rows(self) -> None:
@@ -265,7 +209,7 @@ class TwoLedgers(RuleBasedStateMachine):
     def teardown(self) -> None:
         for request, known in self.model.items():
             if known.state == "held":
-                with self.batch(0) as batch:
+                with self.sides[0].ledger.batch(self.books.clock) as batch:
                     self.settled(batch, 0, request, known.hold, "reported", None)
         assert self.rows("select coalesce(sum(held_nanousd), 0) from windows") == [(0,)]
         self.sums_agree_with_rows()
@@ -278,13 +222,28 @@ class TwoLedgers(RuleBasedStateMachine):
 
     # What the rules share: each step does it and says what has to come of it
 
-    def admit_one(self, batch: Batch, side: int, data: st.DataObject) -> None:
-        limiter = data.draw(LIMITERS)
-        mode: Mode = "strict" if limiter == STRICT else data.draw(MODES)
-        at_least = data.draw(st.none() | st.integers(min_value=1, max_value=50))
+    def write(self, side: int, dice: Random) -> None:
+        before = deepcopy((self.model, self.strict_budgets))
+        steps = dice.choices(CALLS, k=dice.randint(1, 6))
+        with suppress(Failure), self.sides[side].ledger.batch(self.books.clock) as batch:
+            for step in steps:
+                if step == "admit":
+                    self.admit(batch, side, dice)
+                elif step == "settle" and self.model:
+                    self.settle(batch, side, dice)
+                elif self.model:
+                    self.release(batch, side, dice)
+            if dice.random() < 0.2:
+                self.model, self.strict_budgets = before
+                raise Failure
+
+    def admit(self, batch: Batch, side: int, dice: Random) -> None:
+        limiter = dice.randrange(3)
+        mode: Mode = "strict" if limiter == STRICT else dice.choice(MODES)
+        at_least = dice.choice([None, dice.randint(1, 50)])
         used, budget = self.used(limiter), self.budgets[limiter]
-        hold = self.hold(data.draw(HOLDS), budget - used)
-        call = self.books.call(self.limiters[limiter], hold, mode, at_least, data.draw(USERS))
+        hold = self.hold(dice, budget - used)
+        call = self.books.call(self.limiters[limiter], hold, mode, at_least, dice.choice(USERS))
         answer = batch.admit(call)
         fits = used + hold <= budget or (at_least is not None and used + at_least <= budget)
         wanted = {"soft": used < budget, "strict": fits, "observe": True, "free": True}[mode]
@@ -303,10 +262,10 @@ class TwoLedgers(RuleBasedStateMachine):
             limiter, self.sides[side].worker.name, mode, self.books.now_us, answer.held_nanousd
         )
 
-    def settle_one(self, batch: Batch, side: int, data: st.DataObject) -> None:
-        request, cost = self.one(data), data.draw(AMOUNTS)
-        self.settled(batch, side, request, cost, data.draw(BASES), data.draw(SERVED))
-        if data.draw(st.booleans()):
+    def settle(self, batch: Batch, side: int, dice: Random) -> None:
+        request, cost = self.one(side, dice), dice.randint(0, AMOUNT_MAX)
+        self.settled(batch, side, request, cost, dice.choice(BASES), dice.choice(SERVED))
+        if dice.random() < 0.5:
             self.settled(batch, side, request, cost + 1, "reported", None)
 
     def settled(
@@ -315,12 +274,8 @@ class TwoLedgers(RuleBasedStateMachine):
         known = self.model[request]
         cost = min(cost, known.hold) if known.mode == "strict" else cost
         outcome = batch.settle(self.books.settlement(request, cost, basis, served))
-        late = (
-            known.state == "expired"
-            and basis == "reported"
-            and known.worker == self.sides[side].worker.name
-            and not known.is_deleted
-        )
+        is_own = known.worker == self.sides[side].worker.name
+        late = known.state == "expired" and basis == "reported" and is_own
         if known.is_deleted:
             assert outcome is Outcome.UNKNOWN
         elif known.state == "held" or late:
@@ -329,8 +284,8 @@ class TwoLedgers(RuleBasedStateMachine):
         else:
             assert outcome is Outcome.UNCHANGED
 
-    def release_one(self, batch: Batch, _side: int, data: st.DataObject) -> None:
-        request = self.one(data)
+    def release(self, batch: Batch, side: int, dice: Random) -> None:
+        request = self.one(side, dice)
         known = self.model[request]
         outcome = batch.release(request, 500)
         if known.is_deleted:
@@ -341,29 +296,30 @@ class TwoLedgers(RuleBasedStateMachine):
         else:
             assert outcome is Outcome.UNCHANGED
 
-    @contextmanager
-    def batch(self, side: int) -> Iterator[Batch]:
-        with self.sides[side].ledger.batch(self.books.clock) as batch:
-            yield batch
+    def prune(self) -> None:
+        prune(self.books.database, 2, self.latest_us, step_rows=3)
+        before_us = self.latest_us - 2 * DAY_US
+        before_us -= before_us % DAY_US
+        for identity, known in self.model.items():
+            old = known.admitted_at_us < before_us and known.state != "held"
+            known.is_deleted |= old and identity != max(self.model)
 
-    def one(self, data: st.DataObject) -> int:
-        """A request, preferably one that is held."""
-        held = [request for request, known in self.model.items() if known.state == "held"]
-        return int(data.draw(st.sampled_from(held if held and data.draw(st.booleans()) else [*self.model])))
-
-    def late(self) -> list[tuple[int, int]]:
-        """The requests that expired although their owner lives: his side, and their ids."""
-        names = [side.worker.name for side in self.sides]
-        return [
-            (names.index(known.worker), request)
+    def one(self, side: int, dice: Random) -> int:
+        """A request in a state that is drawn, or any where there is none."""
+        state = dice.choice(["held", "expired", "its own, expired", "any"])
+        mine = self.sides[side].worker.name
+        found = [
+            request
             for request, known in self.model.items()
-            if known.state == "expired" and not known.is_deleted and known.worker in names
+            if known.state == state or (state.endswith(known.state) and known.worker == mine)
         ]
+        return dice.choice(found or [*self.model])
 
-    def hold(self, drawn: int | str, left: int) -> int:
-        if drawn == ALL_THAT_IS_LEFT:
-            return max(0, left)
-        return max(0, left) + 1 if drawn == ONE_MORE else int(drawn)
+    def hold(self, dice: Random, left: int) -> int:
+        """Any amount, just what is left, or a nanodollar more."""
+        return dice.choice(
+            [dice.randint(0, AMOUNT_MAX), dice.randint(0, AMOUNT_MAX), max(0, left), max(0, left) + 1]
+        )
 
     def close(self, side: int, in_order: bool) -> None:
         lost = self.sides[side]
@@ -401,6 +357,6 @@ class TwoLedgers(RuleBasedStateMachine):
 
 
 TwoLedgers.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestTwoLedgers = TwoLedgers.TestCase

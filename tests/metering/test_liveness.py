@@ -141,10 +141,14 @@ def test_whoever_holds_something_and_has_no_file_is_dead_at_the_second_look(book
     lost = Worker.start(books.database, "lost")
     books.open_ledger(lost).admit(books.call(limiter, 30), books.now_us)
     lost.stop()
+    books.admit(limiter, 5)
+    (books.database.locks / f"worker-{books.worker.name}").unlink()
     missing: set[str] = set()
     assert expire_dead(books.ledger, books.clock, missing) == {}
     assert expire_dead(books.ledger, books.clock, missing) == {lost.name: 1}
     assert missing == set()
+    # Who looks lives.
+    assert books.figures(limiter)[1] == 5
 
 
 def test_the_file_of_a_dead_worker_stays_until_its_holds_are_expired(books: Books) -> None:

@@ -66,3 +66,42 @@ def test_a_late_settle_in_the_batch_of_other_calls_moves_just_its_own_share(book
     ]
     assert books.figures(limiter) == (29, 0, 4, 30)
     assert verify(books.database) == []
+
+
+def test_a_late_settle_under_another_model_leaves_the_other_calls_of_its_hour(books: Books) -> None:
+    limiter = books.limiter(10_000)
+    lost = [books.admit(limiter, 10).request_id for _ in range(2)]
+    books.ledger.expire_worker(books.worker.name, books.now_us)
+    for left, request in ((1, lost[0]), (0, lost[1])):
+        books.settle(request, 4, served="gpt-4o-mini")
+        assert books.rows("select requests from model_hours where model = 'gpt-4o'") == [(1,)] * left
+        assert verify(books.database) == []
+
+
+def test_the_last_request_of_a_user_is_the_one_that_was_admitted_last(books: Books) -> None:
+    """Whatever the order in which they end, in one transaction or in several."""
+    limiter = books.limiter(10_000)
+    calls = []
+    for _ in range(4):
+        calls.append(books.admit(limiter, 1).request_id)
+        books.now_us += 1
+    with books.ledger.batch(books.clock) as batch:
+        for request in (calls[3], calls[2]):
+            batch.settle(books.settlement(request, 1))
+    for request in (calls[1], calls[0]):
+        books.settle(request, 1)
+        assert books.rows("select last_request_at_us from user_days") == [(books.now_us - 1,)]
+    assert verify(books.database) == []
+
+
+def test_sums_that_are_written_in_the_middle_of_a_transaction_are_not_written_again(books: Books) -> None:
+    limiter, other = books.limiter(10_000), books.limiter(10_000)
+    calls = [books.admit(limiter, 10).request_id for _ in range(2)]
+    with books.ledger.batch(books.clock) as batch:
+        batch.settle(books.settlement(calls[0], 3))
+        # Its first window is computed from the sums, which are written for that.
+        batch.admit(books.call(other, 1))
+        batch.settle(books.settlement(calls[1], 4))
+    assert books.rows("select requests, cost_nanousd from user_days") == [(2, 7)]
+    assert books.rows("select requests, cost_nanousd from model_hours") == [(2, 7)]
+    assert verify(books.database) == []
