@@ -69,6 +69,8 @@ def counts(usage: Mapping[str, Any], body: bytes = b"") -> dict[str, int | None]
     if "thoughtsTokenCount" in usage:
         taken += _number(usage, "toolUsePromptTokenCount")
         given += reasoning
+    elif reasoning > given and taken + reasoning <= total < taken + given + reasoning:
+        given = total - taken
     elif reasoning and (total == taken + given + reasoning or reasoning > given):
         given += reasoning
     elif total > taken + given:

@@ -20,7 +20,8 @@ _LOOKED_AT_BYTES = 4096
 def read_answer(family: Family | None, status: int, content_type: str, body: bytes) -> Reading:
     """What the answer says of itself. Never raises; bodies that are neither JSON nor events say nothing."""
     failed = status >= _FIRST_ERROR_STATUS
-    start = body[:_LOOKED_AT_BYTES].removeprefix(BOM).lstrip()
+    # Gateways send blanks for as long as they wait for a model.
+    start = body.removeprefix(BOM).lstrip()[:_LOOKED_AT_BYTES]
     if start[:1] == b"{" and isinstance(document := parse(body), dict):
         reading = shape_of(family).read(document)
         if reading.usage is None:

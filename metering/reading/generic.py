@@ -1,7 +1,7 @@
 """Answers of no known family: the shape is told from the keys, event by event.
 
 What fits no shape is read by the general rule: the last usage object on the wire, at the top level, in a
-`response`, a `message`, a `delta` or Cloudflare's `result`, in Cohere's `billed_units` or Groq's `x_groq`.
+`response`, a `message`, a `delta`, Gemini's `interaction` or Cloudflare's `result`, in Cohere's `billed_units` or Groq's `x_groq`.
 """
 
 from collections.abc import Callable
@@ -72,8 +72,11 @@ def _partial(answer: Wire) -> Usage | None:
     return shape.partial(answer) if isinstance(shape, Shape) else None
 
 
+_PLACES = ("response", "message", "delta", "interaction", "result")
+
+
 def _plain_usage(body: Wire) -> Wire:
-    for place in (body, *(record(body.get(key)) for key in ("response", "message", "delta", "result"))):
+    for place in (body, *(record(body.get(key)) for key in _PLACES)):
         usage = record(place.get("usage"))
         if read_tokens(usage) is not None or "cost_in_usd_ticks" in usage or "cost" in usage:
             return usage

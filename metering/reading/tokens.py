@@ -104,17 +104,20 @@ class _Cache:
 
 
 def _stated(wire: Wire) -> _Stated | None:
-    taken = first_count(wire, "prompt_tokens", "input_tokens", "inputTokens")
-    given = first_count(wire, "completion_tokens", "output_tokens", "outputTokens")
+    taken = first_count(wire, "prompt_tokens", "input_tokens", "inputTokens", "total_input_tokens")
+    given = first_count(wire, "completion_tokens", "output_tokens", "outputTokens", "total_output_tokens")
     total = first_count(wire, "total_tokens", "totalTokens")
     if taken is None and given is None and total is None and not (_duration_ms(wire) or _characters(wire)):
         return None
-    if taken is None:
+    if taken is not None:
+        # Gemini's interactions count what its tools put into the prompt apart.
+        taken += count(wire.get("total_tool_use_tokens")) or 0
+    else:
         # Embedding and rerank servers may give the sum alone.
         taken = max(0, (total or 0) - (given or 0))
     reasoning = first_count(_details(wire, _OUTPUT_DETAILS), "reasoning_tokens", "thinking_tokens")
     if reasoning is None:
-        reasoning = count(wire.get("reasoning_tokens"))
+        reasoning = first_count(wire, "reasoning_tokens", "total_thought_tokens")
     audio = count(_details(wire, _INPUT_DETAILS).get("audio_tokens"))
     return _Stated(taken, given or 0, total, reasoning or 0, audio or 0)
 
@@ -139,7 +142,9 @@ def _cache(wire: Wire) -> _Cache:
     details = _details(wire, _INPUT_DETAILS)
     read = first_count(details, "cached_tokens", "cache_read_tokens", "cache_read_input_tokens")
     if not read:
-        read = first_count(wire, *_BESIDE_READ, "prompt_cache_hit_tokens", "cached_tokens")
+        read = first_count(
+            wire, *_BESIDE_READ, "prompt_cache_hit_tokens", "cached_tokens", "total_cached_tokens"
+        )
     write = first_count(details, "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
     if not write:
         write = first_count(wire, *_BESIDE_WRITE, "cache_write_tokens")

@@ -30,6 +30,13 @@ def test_usage_inside_groq_s_extension_counts_only_without_a_plain_one() -> None
     assert read(Family.CHAT, {**inside, "usage": TOKENS}).usage == Usage(input_tokens=5, output_tokens=7)
 
 
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n         " * 2_000, b"\xef\xbb\xbf\r\n"])
+def test_blanks_before_an_answer_hide_nothing(before: bytes) -> None:
+    body = before + json.dumps({"usage": TOKENS}).encode()
+
+    assert read_answer(Family.CHAT, 200, "application/json", body).usage is not None
+
+
 def test_an_empty_model_is_none() -> None:
     assert read(Family.CHAT, {"model": "", "service_tier": "", "usage": TOKENS}).model is None
 

@@ -24,6 +24,7 @@ from metering.usage import Usage
             Family.RESPONSES,
             {"choices": [], "x_groq": {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}},
         ),
+        (None, {"interaction": {"usage": {"total_input_tokens": 3, "total_output_tokens": 4}}}),
         (None, {"success": True, "result": {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}}),
         (None, {"output": {"message": {}}, "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}}),
     ],

@@ -131,6 +131,19 @@ def test_bedrock_s_cache_counts_are_beside_its_input() -> None:
     assert usage == Usage(input_tokens=33, cached_tokens=20, cache_write_tokens=10, output_tokens=5)
 
 
+def test_gemini_s_interactions_count_thoughts_and_tool_prompts_apart() -> None:
+    usage = tokens(
+        total_input_tokens=60,
+        total_cached_tokens=16,
+        total_tool_use_tokens=40,
+        total_output_tokens=20,
+        total_thought_tokens=144,
+        total_tokens=264,
+    )
+
+    assert usage == Usage(input_tokens=100, cached_tokens=16, output_tokens=164, reasoning_tokens=144)
+
+
 def test_reasoning_is_part_of_the_output() -> None:
     usage = tokens(
         prompt_tokens=5,
