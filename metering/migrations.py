@@ -183,6 +183,7 @@ def m006_unpriced_models(tables: "Tables") -> None:
             last_us integer not null,
             primary key (limiter, model)
         ) strict, without rowid""")
+    tables.conn.execute("create index unpriced_models_by_time on unpriced_models (last_us)")
 
 
 MIGRATIONS: list[Callable[["Tables"], None]] = [

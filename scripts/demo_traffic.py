@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from metering.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, at
+from metering.clock import DAY_US, HOUR_US, SECOND_US, at
 from metering.database import Database
 from metering.entries import Admission, Admitted, Refused, Settlement
 from metering.ledger import Ledger
@@ -287,5 +287,5 @@ def many(count: int) -> tuple[Tenant, ...]:
 
 
 def pause_us(chance: random.Random) -> int:
-    """How long until the next live call of the demo."""
-    return int(min(chance.expovariate(1.2), 4) * SECOND_US) % MINUTE_US
+    """How long a caller waits before his next live call: often enough to watch, seldom enough beside two months."""
+    return int(min(chance.expovariate(0.4), 6) * SECOND_US)

@@ -106,6 +106,7 @@ def odd() -> list[tuple[str, Decimal]]:
         ("<script>alert('x')</script> & \"friends\" {{7*7}}", Decimal("0.000000001")),
         ("Sehr viele Wörter, die umbrechen können und es auch tun werden", Decimal(0)),
         ("支払い管理者のための長い名前", Decimal("1204.5")),
+        ("عميل مهم جداً في الشركة 👩\u200d💻", Decimal("0.000325")),
     ]
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Page, expect
 
+from metering.ledger import Ledger
 from metering.money import NANO
 from tests.browser.conftest import PHONE, WIDE, Open
 from tests.browser.product import Product
@@ -49,6 +50,8 @@ def pages(product: Product) -> list[str]:
     product.spend(huge, 999_999_999 * NANO, basis="estimated")
     tiny = product.create("Tiny", "0.000000001", enforcement="strict")
     call = product.spend(near, 4_500_000, model="gpt-4o")
+    with Ledger(product.database, product.worker) as ledger:
+        ledger.count_refusals({(near.key, "model_not_priced"): 3}, product.clock(), {(near.key, "gpt-99"): 3})
     own = f"/limiters/{near.id}"
     return [
         "/", "/?view=table", "/?q=nothing", "/limiters/new", own, f"{own}/stats", f"{own}/connect", f"{own}/edit",
@@ -113,6 +116,32 @@ def test_no_page_is_wider_than_its_screen(window: Open, pages: list[str]) -> Non
         for size in (PHONE, {"width": 820, "height": 1180}, WIDE):
             page.set_viewport_size(size)  # type: ignore[arg-type]
             assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], (path, size)
+
+
+@pytest.mark.parametrize(
+    ("width", "path", "decides"),
+    [
+        (375, "/?view=table", ".limiters .switch"),
+        (1024, "/?view=table", ".limiters .actions"),
+        (375, "/statistics", "#limiters tbody td:not(.x):has(+ .when)"),
+        (375, "/statistics", "#models tbody td:last-child"),
+        (375, "/statistics", "#users tbody td:not(.x):has(+ .when)"),
+        (375, "/prices", ".prices tbody td:nth-child(4)"),
+        (375, "/limiters/{id}", ".calls tbody td:last-child"),
+        (1024, "/limiters/{id}", ".calls tbody td:last-child"),
+    ],
+)
+def test_what_decides_is_seen_without_scrolling_sideways(
+    window: Open, product: Product, width: int, path: str, decides: str
+) -> None:
+    limiter = product.create("Customer with a name", "2500")
+    product.spend(limiter, 2_204_500_000_000, user="somebody@example.com", model="gpt-4o-mini-2024-07-18")
+    product.hold(limiter, 1_234_000)
+    page = window(size={"width": width, "height": 800})
+    page.goto(path.format(id=limiter.id))
+    box = page.locator(decides).first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= width
 
 
 def test_on_a_phone_a_limiter_is_created_switched_and_looked_at(window: Open, product: Product) -> None:
