@@ -52,12 +52,14 @@ def create_app(
         lifespan=lifespan,
         middleware=[
             Middleware(AccessLog, trusted=settings.trusted_proxies),
-            Middleware(Guard, uses_default=settings.uses_default_password, refuse=faults.only_here),
+            Middleware(
+                Guard,
+                uses_default=settings.uses_default_password,
+                refuse=faults.only_here,
+                apologize=faults.of_bug,
+            ),
         ],
-        exception_handlers={
-            HTTPException: faults.of_http,
-            Exception: faults.of_bug,
-        },
+        exception_handlers={HTTPException: faults.of_http},
     )
     # Answered by ourselves: the router's own redirect would be absolute, by the Host that the client names.
     app.router.redirect_slashes = False

@@ -37,7 +37,7 @@ def of_http(request: Request, failure: Exception) -> Response:
     return response
 
 
-def of_bug(request: Request, _: Exception) -> Response:
+def of_bug(request: Request) -> Response:
     """The server logs it; the client learns nothing."""
     return _answer(request, 500)
 

@@ -29,21 +29,34 @@ _HERE = {"localhost", "127.0.0.1", "[::1]"}
 
 
 class Guard:
-    """Adds the headers, and refuses strangers while the default password is in use."""
+    """Adds the headers, and refuses strangers while the default password is in use.
 
-    def __init__(self, app: ASGIApp, uses_default: bool, refuse: Callable[[Request], Response]) -> None:
+    A bug is answered here, too: the server's own answer to it would come without the headers.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        uses_default: bool,
+        refuse: Callable[[Request], Response],
+        apologize: Callable[[Request], Response],
+    ) -> None:
         self._app = app
         self._uses_default = uses_default
         self._refuse = refuse
+        self._apologize = apologize
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         unkept = scope["path"].startswith(_PAGES_OF_NOBODY)
+        has_begun = False
 
         async def with_headers(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -56,7 +69,13 @@ class Guard:
         if self._uses_default and not _is_here(Request(scope)):
             await self._refuse(Request(scope))(scope, receive, with_headers)
             return
-        await self._app(scope, receive, with_headers)
+        try:
+            await self._app(scope, receive, with_headers)
+        except Exception:
+            if not has_begun:
+                await self._apologize(Request(scope))(scope, receive, with_headers)
+            # The server logs it.
+            raise
 
 
 def _is_here(request: Request) -> bool:

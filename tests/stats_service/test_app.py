@@ -148,6 +148,18 @@ def test_a_bug_tells_the_client_nothing(service: Service, monkeypatch: pytest.Mo
         answer = login(client)
         message = refused(answer, 500, "internal_error")
         assert "log" in message
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_bug_on_a_page_is_a_page_that_tells_nothing(service: Service) -> None:
+    service.app.state.parts.sessions.of = None  # What a bug would look like.
+    with service.client() as client:
+        answer = client.get("/statistics")
+    assert answer.status_code == 500
+    assert "Something went wrong on our side" in answer.text
+    assert "NoneType" not in answer.text
+    assert answer.headers["x-frame-options"] == "DENY"
 
 
 # Dead workers
