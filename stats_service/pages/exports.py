@@ -24,8 +24,8 @@ PAGE_ROWS = 5_000
 _END_OF_TIME_US = 2**62
 Cells = Sequence[Cell | Dollars]
 _TABLE_COLUMNS = {
-    "limiters": ("limiter_name", "total_requests", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost", "last_request_at"),
-    "users": ("user", "limiter_name", "total_requests", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost", "last_request_at"),
+    "limiters": ("limiter_id", "limiter_name", "limiter_deleted", "total_requests", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost", "last_request_at"),
+    "users": ("user", "limiter_id", "limiter_name", "limiter_deleted", "total_requests", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost", "last_request_at"),
     "models": ("model", "total_requests", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost"),
 }  # fmt: skip
 REQUEST_COLUMNS = (
@@ -109,7 +109,11 @@ def _table_rows(name: str, report: Report) -> Iterator[Cells]:
     if name == "users":
         rows = (report.user_row(key, 0) for key in report.users_by_cost)
     for row in rows:
-        names = (row.name, row.limiter_name) if name == "users" else (row.name,)
+        names: Cells = (row.name,)
+        if name == "users":
+            names = (row.name, row.limiter_id, row.limiter_name, bool(row.limiter_mark))
+        elif name == "limiters":
+            names = (row.limiter_id, row.name, bool(row.mark))
         sums = (
             row.requests,
             row.prompt_tokens,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from metering.money import dollars
 
 Cell = str | int | bool | None
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The wide ones are the same to a spreadsheet in East Asian languages."""
 TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 

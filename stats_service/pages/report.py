@@ -27,6 +27,8 @@ class Row:
     """Of the largest cost in the table."""
     href: str = ""
     mark: str = ""
+    limiter_id: str = ""
+    """Of the limiter that the row is, or that its user belongs to."""
     limiter_name: str = ""
     limiter_href: str = ""
     limiter_mark: str = ""
@@ -69,7 +71,9 @@ class Report:
         rows = []
         for key, sums, permille in _ranked(self.sums.limiters.items()):
             href, name, mark = self._limiter(key)
-            rows.append(_row(name, sums, permille, href=href, mark=mark, last_us=last_us.get(key)))
+            identity = self.names[key][0]
+            last = last_us.get(key)
+            rows.append(_row(name, sums, permille, href=href, mark=mark, limiter_id=identity, last_us=last))
         return rows
 
     @cached_property
@@ -86,6 +90,7 @@ class Report:
             user or UNNAMED,
             sums,
             permille,
+            limiter_id=self.names[limiter][0],
             limiter_name=name,
             limiter_href=href,
             limiter_mark=mark,
@@ -155,6 +160,7 @@ def _row(
     *,
     href: str = "",
     mark: str = "",
+    limiter_id: str = "",
     limiter_name: str = "",
     limiter_href: str = "",
     limiter_mark: str = "",
@@ -169,6 +175,7 @@ def _row(
         permille=permille,
         href=href,
         mark=mark,
+        limiter_id=limiter_id,
         limiter_name=limiter_name,
         limiter_href=limiter_href,
         limiter_mark=limiter_mark,

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,6 +19,7 @@ from metering.money import NANO
 from stats_service.pages import exports
 from stats_service.pages.files import CsvFile, Dollars, JsonFile, guarded
 from stats_service.pages.site import Site as PagesSite
+from stats_service.schemas import SCHEMAS
 from tests.stats_service.pages_site import PASSWORD, Site
 
 NOON = parse_time("2026-11-24T12:00:00Z")
@@ -39,7 +41,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＠x"])
 def test_what_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(cell: str) -> None:
     assert guarded(cell) == f"'{cell}"
     assert guarded(f"a{cell}") == f"a{cell}"
@@ -72,8 +74,12 @@ def test_hostile_users_are_harmless_in_a_spreadsheet_and_unchanged_in_json(
     assert row_of_json["user"].startswith("@SUM")
 
 
-@pytest.mark.parametrize("table", ["limiters", "users", "models"])
-def test_every_table_can_be_taken_away_and_adds_up(browser: TestClient, site: Site, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "shape"), [("limiters", "LimiterRow"), ("users", "UserRow"), ("models", "ModelRow")]
+)
+def test_every_table_can_be_taken_away_and_adds_up(
+    browser: TestClient, site: Site, table: str, shape: str
+) -> None:
     one, two = site.create("One"), site.create("Two")
     site.spend(one, NANO, user="ann", model="gpt-4o")
     site.spend(two, 325_000, user="bob", model="o3")
@@ -86,6 +92,24 @@ def test_every_table_can_be_taken_away_and_adds_up(browser: TestClient, site: Si
     assert sum(Decimal(row["total_cost"]) for row in rows(answer.text)) == Decimal("1.000325")
     from_json = json.loads(browser.get(f"/export/{table}.json").text, parse_float=Decimal)
     assert sum(row["total_cost"] for row in from_json) == Decimal("1.000325")
+    schema: Any = SCHEMAS[shape]
+    assert set(from_json[0]) == set(schema["properties"]), "the fields are those of the API"
+    if table != "models":
+        assert {row["limiter_id"]: row["limiter_name"] for row in from_json} == {one.id: "One", two.id: "Two"}
+
+
+def test_an_exported_table_tells_the_deleted_limiter_from_its_namesake(
+    browser: TestClient, site: Site
+) -> None:
+    one, two = site.create("Acme"), site.create("Acme")
+    site.spend(one, user="ann")
+    site.spend(two, user="ann")
+    site.limiters.delete(one.id)
+    for table in ("limiters", "users"):
+        found = {
+            row["limiter_id"]: row["limiter_deleted"] for row in browser.get(f"/export/{table}.json").json()
+        }
+        assert found == {one.id: True, two.id: False}
 
 
 def test_raw_requests_are_those_of_the_range_in_the_words_of_the_api(browser: TestClient, site: Site) -> None:
