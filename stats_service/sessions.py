@@ -44,7 +44,9 @@ class CookieSessions:
         self._settings = settings
         self._auth = auth
         self._clock = clock
-        self._tokens = Tokens(derived(secret, "sessions of the pages"), settings.jwt_expire_hours)
+        # Whoever changes the password wants those out who knew the old one.
+        sessions = derived(secret, "sessions of the pages").hex()
+        self._tokens = Tokens(derived(sessions, settings.admin_password or ""), settings.jwt_expire_hours)
         self._csrf_key = derived(secret, "forms of the pages")
         self._lock = threading.Lock()
         self._ended: dict[str, int] = {}

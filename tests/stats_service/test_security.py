@@ -173,6 +173,16 @@ def test_a_session_that_was_ended_is_not_taken_again(browser: TestClient) -> Non
     assert browser.get("/", headers={"cookie": f"{COOKIE}={cookie}"}).status_code == 303
 
 
+def test_a_session_outlives_a_restart_and_ends_with_the_password(tmp_path: Path) -> None:
+    with Service(tmp_path).client() as client:
+        sign_in(client)
+        cookie = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+    with Service(tmp_path).client() as client:
+        assert client.get("/prices", headers=cookie).status_code == 200
+    with Service(tmp_path, {"admin_password": "another good password"}).client() as client:
+        assert client.get("/prices", headers=cookie).status_code == 303
+
+
 def test_a_token_is_no_session_and_a_session_is_no_token(browser: TestClient) -> None:
     cookie = browser.cookies[COOKIE]
     assert browser.get("/api/limiters", headers={"authorization": f"Bearer {cookie}"}).status_code == 401
