@@ -21,6 +21,10 @@ from metering.usage import Usage
 
 _TEMPLATE_TOKENS = 32
 """Eight for what the count may miss, and what single answers were billed beyond it."""
+_PLAIN_ITEMS = frozenset(
+    {None, "message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+)
+"""Others hold objects of their own, such as the tools of a server, whose names and numbers are text to the model too."""
 _DEFINITIONS_TOKENS = 128
 _COUNTED_BYTES_MAX = 8_000_000
 """A longer text does not fit into any context; its bytes bound it well enough."""
@@ -63,7 +67,7 @@ def counted_input(row: PriceRow, ask: Ask, body: bytes) -> int | None:
     if ask.text_bytes > _COUNTED_BYTES_MAX or b'"encrypted_content"' in body:
         return None
     parsed = _parsed(body)
-    if parsed is None:
+    if parsed is None or not _is_plain(parsed):
         return None
     tokens = prompt_tokens(ask.family, parsed, row.encoding, manner)
     tokens += -(-tokens * 2 // 100) + _TEMPLATE_TOKENS
@@ -71,6 +75,15 @@ def counted_input(row: PriceRow, ask: Ask, body: bytes) -> int | None:
     if definitions := definition_tokens(parsed, row.encoding, manner):
         tokens += 2 * definitions + _DEFINITIONS_TOKENS
     return tokens
+
+
+def _is_plain(body: dict[str, object]) -> bool:
+    """Whether all that a response goes on from is of kinds whose every text is counted."""
+    items = body.get("input")
+    return all(
+        not isinstance(item, dict) or item.get("type") in _PLAIN_ITEMS
+        for item in (items if isinstance(items, list) else ())
+    )
 
 
 def _text_input(row: PriceRow, ask: Ask, body: bytes) -> int:

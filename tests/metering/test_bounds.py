@@ -369,6 +369,7 @@ def test_the_count_of_the_tokenizer_is_the_tighter_bound_of_a_text() -> None:
         ("claude-sonnet", {}),
         ("gpt-5", {"previous_response_id": "resp_1"}),
         ("gpt-5", {"tools": [{"type": "computer_use_preview"}]}),
+        ("gpt-5", {"input": [{"type": "mcp_list_tools", "tools": [{"input_schema": {"a": {}}}]}]}),
         ("gpt-5", {"input": [{"type": "reasoning", "encrypted_content": "gAAA", "summary": []}]}),
     ],
 )
