@@ -51,6 +51,26 @@ _LONG_TOKENS = 1_000_000
 _BUSY_HOUR_UTC = 2
 """Some providers' prices change with the hour; the book has those of the busy hours."""
 _PROVIDERS = {
+    "deepseek-r1-distill-": "groq",
+    "openai/gpt-oss-": "groq",
+    "moonshotai/": "groq",
+    "meta-llama/": "groq",
+    "qwen/": "groq",
+    "gemma2-": "groq",
+    "llama3-": "groq",
+    "gpt-oss-": "cerebras",
+    "qwen-3": "cerebras",
+    "command-": "cohere",
+    "embed-": "cohere",
+    "kimi-": "moonshotai",
+    "moonshot-": "moonshotai",
+    "glm-": "zai",
+    "minimax-": "minimax",
+    "magistral-": "mistral",
+    "ministral-": "mistral",
+    "devstral-": "mistral",
+    "pixtral-": "mistral",
+    "open-mixtral-": "mistral",
     "claude-": "anthropic",
     "gemini-": "google",
     "grok-": "x-ai",
@@ -96,6 +116,11 @@ EXPLAINED = (
         "claude-sonnet-5-5",
         "cached_.*",
         "Anthropic's page of the model has $0.20; the dearer of both prices is taken.",
+    ),
+    (
+        "minimax-m2.7-highspeed",
+        "cache_write.*",
+        "Its list has cache writes below fresh input, which cannot be; they cost what input costs.",
     ),
     (
         "deepseek-chat",
