@@ -114,14 +114,17 @@ class Database:
 
         A long reader lets the WAL grow; once he is gone the file is cut back to nothing.
         """
-        large = self.wal_bytes() > _WAL_LARGE_BYTES
-        mode: Literal["truncate", "passive"] = "truncate" if large else "passive"
+        mode: Literal["truncate", "passive"] = "truncate" if self.is_wal_large() else "passive"
         # Truncating would wait for readers with everybody else waiting for us.
         connection.execute("pragma busy_timeout = 0")
         try:
             connection.execute(f"pragma wal_checkpoint({mode})").fetchall()
         finally:
             connection.execute(f"pragma busy_timeout = {round(self._busy_timeout_s * 1000)}")
+
+    def is_wal_large(self) -> bool:
+        """Whether the WAL has grown so much that it should be cut back to nothing."""
+        return self.wal_bytes() > _WAL_LARGE_BYTES
 
     def wal_bytes(self) -> int:
         """Size of the WAL file."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from metering.batch import Batch
 from metering.clock import Clock, monotonic_s
 from metering.database import is_of_the_store, store_error
-from metering.entries import Admitted, Figures, Outcome, Refused
+from metering.entries import Admitted, Figures, Outcome, Refused, Settlement
 from metering.errors import MeteringError, StoreError
 from metering.expiry import expire_dead
 from metering.inbox import (
@@ -148,7 +148,7 @@ class WriterThread:
             if isinstance(job, EndJob):
                 if job.settlement is None:
                     return batch.release(job.request_id, job.status)
-                return batch.settle(job.settlement)
+                return _told(job.settlement, batch.settle(job.settlement))
             if isinstance(job, KeyJob):
                 batch.know_key(job.limiter_key, job.key)
         except Exception as fault:
@@ -211,7 +211,8 @@ class WriterThread:
         if not look and self._calls < _CHECKPOINT_CALLS:
             return
         try:
-            if self._calls:
+            # Others write, too: retention does, while nobody calls.
+            if self._calls or self._ledger.database.is_wal_large():
                 self._ledger.checkpoint()
                 self._calls = 0
             if look:
@@ -225,3 +226,16 @@ class WriterThread:
         finally:
             if look and self._look_every_s is not None:
                 self._look_at_s = monotonic_s() + self._look_every_s
+
+
+def _told(settlement: Settlement, outcome: Outcome) -> Outcome:
+    """A cost that cannot be charged is an alarm, never silence."""
+    if outcome in (Outcome.UNKNOWN, Outcome.UNCHANGED):
+        log.error(
+            "Request %d %s: its cost of %d nanodollars (%s) is not charged.",
+            settlement.request_id,
+            "has no row" if outcome is Outcome.UNKNOWN else "was resolved by somebody else",
+            settlement.cost_nanousd,
+            settlement.basis,
+        )
+    return outcome

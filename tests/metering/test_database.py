@@ -202,8 +202,15 @@ print("opened")
 """
 
 
-def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 2])
+def test_processes_that_open_a_new_or_an_older_database_at_once_all_succeed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
     path = tmp_path / "usage_data.db"
+    if before:
+        with monkeypatch.context() as older:
+            older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:before])
+            Database(path).migrate()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = [
         subprocess.Popen(

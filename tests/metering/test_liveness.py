@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,24 @@ def test_a_worker_that_starts_while_stale_files_are_removed_is_alive(books: Book
     stop.set()
     remover.join()
     assert list(dead_workers(books.database, [worker.name for worker in workers], set())) == []
+
+
+def test_a_worker_whose_file_is_removed_as_it_starts_makes_another(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_take = LockFile.try_take
+    removed: list[Path] = []
+
+    def taken_too_late(lock: LockFile) -> bool:
+        if not removed:
+            lock.path.unlink()
+            removed.append(lock.path)
+        return really_take(lock)
+
+    monkeypatch.setattr(LockFile, "try_take", taken_too_late)
+    worker = books.start_worker("new")
+    assert (books.database.locks / f"worker-{worker.name}").exists()
+    assert removed != [books.database.locks / f"worker-{worker.name}"]
 
 
 def test_files_that_somebody_deleted_are_made_again_before_anybody_is_taken_for_dead(books: Books) -> None:

@@ -349,6 +349,40 @@ def test_a_batch_whose_sums_cannot_be_written_is_taken_apart(books: Books) -> No
     assert books.figures(limiter) == (0, 30, 2, 0)
 
 
+def test_a_cost_that_cannot_be_charged_is_an_alarm(books: Books, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = books.limiter()
+    taken = books.admit(limiter, 30).request_id
+    books.ledger.expire_worker(books.worker.name, books.now_us)
+
+    async def body() -> None:
+        async with running(books) as writer:
+            writer.settle(books.settlement(taken, 7, "estimated"))
+            writer.settle(books.settlement(99, 8))
+            writer.settle(books.settlement((await admitted(writer, books, limiter, 5)).request_id, 9))
+
+    run(body)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Request {taken} was resolved by somebody else: its cost of 7 nanodollars (estimated) is not charged.",
+        "Request 99 has no row: its cost of 8 nanodollars (reported) is not charged.",
+    ]
+    assert books.figures(limiter)[:2] == (39, 0)
+
+
+def test_a_wal_that_others_have_filled_is_cut_while_nobody_calls(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention deletes millions of rows in a row, and proxies may have nothing to do meanwhile."""
+    books.limiter()
+    monkeypatch.setattr("metering.database._WAL_LARGE_BYTES", 1_000)
+    assert books.database.is_wal_large()
+
+    async def body() -> None:
+        async with running(books, look_every_s=0.001):
+            await until(lambda: books.database.wal_bytes() == 0)
+
+    run(body)
+
+
 def test_holds_of_dead_workers_are_expired_between_batches(books: Books) -> None:
     limiter = books.limiter()
     lost = Worker.start(books.database, "lost")
