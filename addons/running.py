@@ -19,7 +19,7 @@ from typing import NoReturn, cast
 from mitmproxy.connection import Client
 from mitmproxy.master import Master
 
-from addons import connections, hardening, logs
+from addons import connections, descriptors, hardening, logs
 from addons.admission import Desk
 from addons.books import Books
 from addons.calls import Call, End
@@ -88,6 +88,7 @@ class Running:
     async def start(self, addon: object) -> None:
         """Open the books, then the doors. Ends the process with one sentence where that cannot be done."""
         logs.set_up(self.settings.log_level, self.settings.log_format)
+        descriptors.make_room(self.settings.max_connections)
         hardening.stop_reloading(self._master)
         hardening.trim(self._master, addon)
         hardening.replace_parts(self.peers.find)
