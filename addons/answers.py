@@ -132,9 +132,9 @@ def _kind(call: Call) -> str:
         return "events"
     if call.content_type.startswith(_BINARY) and not _is_mislabelled(call):
         return "binary"
-    # Gemini streams an array of JSON objects; elsewhere JSON is one answer, and some upstreams name no type at all.
-    is_json = call.content_type.startswith("application/json") and call.family is not Family.GEMINI
-    return "events" if call.asks_for_stream and not is_json else "buffered"
+    # Gemini streams an array of JSON objects, and some upstreams name no type for events, or a wrong one. What is one
+    # object all the same is read as one.
+    return "events" if call.asks_for_stream else "buffered"
 
 
 def _is_mislabelled(call: Call) -> bool:

@@ -242,14 +242,15 @@ async def test_a_json_error_instead_of_a_stream_reaches_the_client_and_costs_not
     assert (await proxy.row())["state"] == "released"
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "text/plain"])
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_an_answer_that_is_called_bytes_is_read_all_the_same(
-    proxy: Proxied, upstream: StandIn, streamed: bool
+async def test_an_answer_of_a_wrong_type_is_read_all_the_same(
+    proxy: Proxied, upstream: StandIn, streamed: bool, kind: str
 ) -> None:
     limiter = proxy.limiter(upstream)
     whole = json_answer().body
     body = delta("a") + usage_chunk() + DONE if streamed else whole
-    upstream.handler = lambda _: Answer(headers=[("content-type", "application/octet-stream")], body=body)
+    upstream.handler = lambda _: Answer(headers=[("content-type", kind)], body=body)
 
     reply = await proxy.chat(limiter, stream=streamed)
 
