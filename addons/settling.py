@@ -16,7 +16,7 @@ from metering.asks import Family
 from metering.charging import charge
 from metering.clock import monotonic_s
 from metering.entries import Basis, Settlement
-from metering.estimates import estimate_usage, learn
+from metering.estimates import estimate_usage, in_proportion, learn
 from metering.reading import Streamed, streamed_text
 from metering.usage import Reading, Usage
 
@@ -185,8 +185,12 @@ def _count(call: Call) -> Usage:
     """What the call consumed, counted; runs in a thread."""
     if call.ask is None or call.row is None:
         raise ValueError("a metered call has an ask and a row")
-    partial = call.reader.partial_usage if call.reader is not None else None
     usage = estimate_usage(call.row, call.ask, call.body, _put_out(call))
+    if call.reader is None:
+        return usage
+    kept = sum(map(len, call.reader.kept))
+    usage = in_proportion(usage, call.row, call.ask, kept, kept + call.reader.kept_truncated_bytes)
+    partial = call.reader.partial_usage
     if partial is None:
         return usage
     # What an unfinished stream has said of its input is better than a count of it, and its output is a lower bound.

@@ -23,7 +23,7 @@ from metering.ceilings import Unboundable
 from metering.money import ceil_nanousd
 from metering.pictures import expected_made, expected_tokens, partial_made
 from metering.pricing import PriceRow, cost
-from metering.recount import counted_input, estimate_usage
+from metering.recount import counted_input, estimate_usage, in_proportion
 from metering.sounds import audio_tokens, expected_ms, spoken_tokens
 from metering.usage import Usage
 
@@ -34,6 +34,7 @@ __all__ = [
     "counted_input",
     "estimate_usage",
     "expected_cost",
+    "in_proportion",
     "learn",
     "upper_bound",
 ]

@@ -26,6 +26,7 @@ _PLAIN_ITEMS = frozenset(
 )
 """Others hold objects of their own, such as the tools of a server, whose names and numbers are text to the model too."""
 _DEFINITIONS_TOKENS = 128
+_OUTPUTS = ("output_tokens", "reasoning_tokens", "output_audio_tokens", "output_image_tokens")
 _COUNTED_BYTES_MAX = 8_000_000
 """A longer text does not fit into any context; its bytes bound it well enough."""
 
@@ -53,6 +54,17 @@ def estimate_usage(row: PriceRow, ask: Ask, body: bytes, put_out: Streamed) -> U
         input_image_tokens=image,
         input_audio_tokens=audio,
     )
+
+
+def in_proportion(usage: Usage, row: PriceRow, ask: Ask, part: int, whole: int) -> Usage:
+    """The usage of a whole answer of which a part was counted, both in bytes; no more output than the model can make."""
+    if not 0 < part < whole:
+        return usage
+    most = usage.output_tokens * whole // part
+    if row.output_tokens_max is not None:
+        most = max(usage.output_tokens, min(most, row.output_tokens_max * ask.answers))
+    grown = {name: getattr(usage, name) * most // max(1, usage.output_tokens) for name in _OUTPUTS}
+    return replace(usage, **grown)
 
 
 def counted_input(row: PriceRow, ask: Ask, body: bytes) -> int | None:

@@ -59,6 +59,7 @@ class StreamReader:
         self.kept: list[bytes] = []
         self._kept_bytes = 0
         self.kept_truncated_bytes = 0
+        """Size of the whole events that were not kept any more."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """What goes on to the client now; `usage_seen` is set before the usage's bytes are in it."""
@@ -191,8 +192,6 @@ class StreamReader:
 
     def _pass_torn(self, piece: bytes) -> bytes:
         """A piece of an event that is too long to hold: only its two ends are remembered."""
-        if not self.usage_seen:
-            self.kept_truncated_bytes += len(piece)
         self._torn += piece
         if len(self._torn) > 16 * _ENDS_BYTES_MAX:
             self._torn = self._torn[:_ENDS_BYTES_MAX] + self._torn[-_ENDS_BYTES_MAX:]

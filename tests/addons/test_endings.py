@@ -253,6 +253,20 @@ async def test_a_stream_without_usage_is_charged_for_what_was_streamed(
     assert (row["basis"], row["output_tokens"]) == ("estimated", WORDS_TOKENS)
 
 
+async def test_what_is_too_long_to_keep_of_a_stream_is_charged_in_proportion(
+    proxy: Proxied, upstream: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = proxy.limiter(upstream)
+    monkeypatch.setattr("metering.reading.stream.KEPT_BYTES_MAX", 100 * len(delta("word ")))
+    upstream.handler = lambda _: stream(*[delta("word ")] * 1_000)
+
+    await proxy.chat(limiter, stream=True)
+
+    row = await proxy.row()
+    assert row["basis"] == "estimated"
+    assert 1_000 <= row["output_tokens"] <= 1_100
+
+
 async def test_tool_arguments_reasoning_and_refusals_are_output_too(
     proxy: Proxied, upstream: StandIn
 ) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.asks import Ask, Family, ImageInput, read_ask
-from metering.estimates import estimate_usage
+from metering.estimates import estimate_usage, in_proportion
 from metering.reading import Streamed
 from metering.usage import Usage
 from tests.metering.asking import ask_of, chat, encoded, row
@@ -222,6 +222,32 @@ def test_half_a_surrogate_pair_in_a_body_does_not_hide_the_rest() -> None:
     body = b'{"messages": [{"role": "user", "content": "\\ud83d ' + b"hello " * 100 + b'"}]}'
 
     assert estimate_usage(row("gpt-4o"), chat(), body, NOTHING).input_tokens > 100
+
+
+def test_what_was_not_kept_of_an_answer_is_as_dense_as_what_was() -> None:
+    usage = Usage(input_tokens=9, output_tokens=1_000, reasoning_tokens=400, output_audio_tokens=1)
+
+    grown = in_proportion(usage, row("gpt-4o"), chat(), 100, 250)
+    assert grown == Usage(input_tokens=9, output_tokens=2_500, reasoning_tokens=1_000, output_audio_tokens=2)
+
+
+def test_an_answer_that_was_kept_whole_or_not_at_all_stays_as_it_was_counted() -> None:
+    usage = Usage(output_tokens=1_000)
+
+    assert in_proportion(usage, row("gpt-4o"), chat(), 100, 100) == usage
+    assert in_proportion(usage, row("gpt-4o"), chat(), 0, 100) == usage
+    assert in_proportion(Usage(), row("gpt-4o"), chat(), 1, 100) == Usage()
+
+
+def test_in_proportion_there_is_no_more_than_the_model_can_put_out() -> None:
+    model = row("gpt-4o")
+    assert model.output_tokens_max is not None
+
+    found = in_proportion(Usage(output_tokens=1_000), model, chat(), 1, 10**6)
+
+    assert found.output_tokens == model.output_tokens_max
+    more = Usage(output_tokens=2 * model.output_tokens_max)
+    assert in_proportion(more, model, chat(), 1, 2) == more
 
 
 json_values = st.recursive(
