@@ -50,7 +50,7 @@ class Database:
     def migrate(self, clock: Clock = now_us) -> None:
         """Create the file or bring its tables up to date; whichever process starts first does it."""
         make_directory(self.locks)
-        with self.write_lock(), storing("open the database"):
+        with self.write_lock(), storing("open the database", self.path):
             if self._file not in (None, self.identity()):
                 raise StoreError("open the database", MOVED, MOVED_HINT)
             # The file holds the codes of all limiters, which are keys: it is for its owner alone.
@@ -68,7 +68,7 @@ class Database:
 
     def refuse_older(self) -> None:
         """Raise StoreError where the tables are not those of this version; nothing is changed."""
-        with storing("open the database"), closing(self._connect("rw")) as connection:
+        with storing("open the database", self.path), closing(self._connect("rw")) as connection:
             schema.refuse_foreign(connection, self.path)
             if schema.pending_migrations(connection):
                 reason = f"{self.path} was last used by an older version of this program"
@@ -76,12 +76,12 @@ class Database:
 
     def open_writer(self) -> sqlite3.Connection:
         """A connection for transactions under the write lock. It may move between threads, one at a time."""
-        with storing("open the database"):
+        with storing("open the database", self.path):
             return self._connect("rw")
 
     def open_reader(self) -> sqlite3.Connection:
         """A connection that cannot write. Each select sees the last commit."""
-        with storing("open the database"):
+        with storing("open the database", self.path):
             connection = self._connect("rw")
             connection.execute("pragma query_only = on")
             return connection
@@ -183,22 +183,22 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def storing(operation: str) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into StoreError."""
+def storing(operation: str, path: Path | None = None) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into StoreError, which names the file where it is known."""
     try:
         yield
     except sqlite3.Error as failure:
-        raise store_error(operation, failure) from failure
+        raise store_error(operation, failure, path) from failure
     except OSError as failure:
         reason = f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
         raise StoreError(operation, reason, _HINTS[sqlite3.SQLITE_CANTOPEN]) from failure
 
 
-def store_error(operation: str, failure: Exception) -> StoreError:
+def store_error(operation: str, failure: Exception, path: Path | None = None) -> StoreError:
     """The StoreError that says what a failure of SQLite means."""
     code = getattr(failure, "sqlite_errorcode", None)
     hint = _HINTS.get(code & _PRIMARY, "") if isinstance(code, int) else ""
-    return StoreError(operation, str(failure), hint)
+    return StoreError(operation, str(failure) if path is None else f"{path}: {failure}", hint)
 
 
 def is_of_the_store(failure: BaseException) -> bool:

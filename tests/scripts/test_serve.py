@@ -175,6 +175,6 @@ def test_a_database_that_cannot_be_used_is_one_sentence(tmp_path: Path, kind: st
             connection.execute("create table recipes (title text)")
     with product(tmp_path) as running:
         said = running.rest()
-        assert said.startswith("Cannot open the database: ")
+        assert said.startswith(f"Cannot open the database: {path}")
         assert said.count("\n") == 1
         assert running.process.returncode == 1
