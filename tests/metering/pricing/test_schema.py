@@ -131,7 +131,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     place=st.sampled_from(PLACES),
     change=st.sampled_from(["replace", "remove", "add"]),
@@ -156,5 +156,5 @@ def test_what_the_loader_takes_the_schema_takes(
 
     if loads(tmp_path / "book.yaml", document):
         # To the loader a number is a text where one is wanted: an alias may be 5.
-        is_name = change == "replace" and ("sources" in place or "aliases" in place)
+        is_name = change != "remove" and ("sources" in place or "aliases" in place)
         assert accepts(SCHEMA, document) or (is_name and not isinstance(value, str))
