@@ -64,7 +64,9 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
 
 def _service_tier(body: Body) -> str | None:
     """The tier that is asked for. Anthropic's fast mode is a `speed`, which the price book has as the fastest tier."""
-    return "ultrafast" if body.get("speed") == "fast" else word(body.get("service_tier"))
+    if body.get("speed") == "fast":
+        return "ultrafast"
+    return word(body.get("service_tier")) or word(body.get("serviceTier"))
 
 
 def _user(body: Body) -> str | None:

@@ -23,10 +23,14 @@ _SPELLINGS = {
     "auto": DEFAULT_TIER,
     "standard": DEFAULT_TIER,
     "standard_only": DEFAULT_TIER,
+    "unspecified": DEFAULT_TIER,
     "on_demand": DEFAULT_TIER,
     "scale": DEFAULT_TIER,
     "fast": "priority",
 }
+
+_ENUM_PREFIX = "service_tier_"
+"""How protocol buffers spell the tiers of Gemini."""
 
 Encoding = Literal["o200k", "cl100k"]
 
@@ -85,7 +89,7 @@ class PriceRow:
 
     def tier(self, name: str | None) -> str | None:
         """The tier as this book calls it, or None where it knows no such tier."""
-        lowered = None if name is None else name.strip().lower()
+        lowered = None if name is None else name.strip().lower().removeprefix(_ENUM_PREFIX)
         known = _SPELLINGS.get(lowered, lowered)
         return known if known in self.tiers else None
 

@@ -21,6 +21,7 @@ _AUDIO = ("AUDIO", 4)
 _SEARCHES = " searches"
 """A key that no wire format has: the queries that the chunks of a stream have named."""
 
+_TRAFFIC = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 _BILLED_BY_ANSWER = ("gemini-1", "gemini-2")
 
 
@@ -31,7 +32,12 @@ def _read(body: Wire) -> Reading:
     if usage is not None and queries:
         by_answer = (model or "").removeprefix("models/").startswith(_BILLED_BY_ANSWER)
         usage = replace(usage, web_searches=1 if by_answer else len(queries))
-    return Reading(usage=usage, model=model, odd=odd_counts(wire))
+    return Reading(usage=usage, model=model, service_tier=_tier(wire), odd=odd_counts(wire))
+
+
+def _tier(wire: Wire) -> str | None:
+    """Gemini's API names the tier that served; Google's cloud has it in the kind of traffic."""
+    return name(wire.get("serviceTier")) or _TRAFFIC.get(name(wire.get("trafficType")) or "")
 
 
 def _queries(body: Wire) -> Iterator[str]:

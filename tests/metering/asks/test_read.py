@@ -352,6 +352,7 @@ def test_characters_to_be_spoken_and_the_coding_of_the_audio() -> None:
 def test_what_else_changes_the_price_is_seen() -> None:
     assert ask(Family.CHAT, service_tier="flex").service_tier == "flex"
     assert ask(Family.RESPONSES, background=True).background
+    assert ask(Family.GEMINI, serviceTier="priority").service_tier == "priority"
     assert ask(Family.MESSAGES, speed="fast", service_tier="auto").service_tier == "ultrafast"
     assert ask(Family.MESSAGES, thinking={"type": "enabled", "budget_tokens": 4_096}).thinking_tokens == 4_096
     assert ask(Family.CHAT, deferred=True).background

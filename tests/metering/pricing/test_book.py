@@ -73,6 +73,9 @@ def test_a_row_is_recorded_by_its_name_and_date(book: PriceBook, now_us: int) ->
         ("claude-opus-5", "priority", "5/25"),
         ("claude-opus-5", "ultrafast", "10/50"),
         ("claude-opus-4-7", "ultrafast", "30/150"),
+        ("gemini-3.5-flash", "SERVICE_TIER_PRIORITY", "3/18"),
+        ("gemini-3.5-flash", "SERVICE_TIER_UNSPECIFIED", "1.5/9"),
+        ("gemini-3.5-flash", "flex", "0.75/4.5"),
         # Nobody knows this tier.
         ("gpt-5.4", "warp", "2.5/15"),
     ],

@@ -52,6 +52,22 @@ def test_a_cost_without_tokens_is_no_usage() -> None:
     assert (reading.usage, reading.provider_cost_nanousd) == (None, 70)
 
 
+@pytest.mark.parametrize(
+    ("usage", "served"),
+    [
+        ({"serviceTier": "priority", "trafficType": "ON_DEMAND"}, "priority"),
+        ({"serviceTier": "standard"}, "standard"),
+        ({"trafficType": "ON_DEMAND_PRIORITY"}, "priority"),
+        ({"trafficType": "ON_DEMAND_FLEX"}, "flex"),
+        ({"trafficType": "ON_DEMAND"}, None),
+        ({"trafficType": 1}, None),
+    ],
+)
+def test_google_says_which_tier_served(usage: dict[str, object], served: str | None) -> None:
+    body = {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1, **usage}}
+    assert read(Family.GEMINI, body).service_tier == served
+
+
 def test_the_tier_may_stand_inside_the_usage() -> None:
     assert read(Family.CHAT, {"usage": {**TOKENS, "service_tier": "standard"}}).service_tier == "standard"
     fast = {"model": "m", "usage": {"input_tokens": 1, "speed": "fast", "service_tier": "standard"}}
