@@ -61,6 +61,7 @@ def begin(
     call.is_streamed = True
     decode = decoder_for(coding) if is_coded(coding) else None
     is_readable = kind == "events" and (decode is not None or not is_coded(coding))
+    call.is_unread = kind == "events" and not is_readable
     if is_readable:
         expected = 1 if call.ask is None else call.ask.answers
         call.reader = StreamReader(call.family, withhold_usage=call.injected_usage, answers=expected)
@@ -79,10 +80,12 @@ async def read(call: Call, response: http.Response) -> None:
     wire = response.data
     body = wire.content or b""
     coding = wire.headers.get("content-encoding", "")
-    if is_coded(coding) and (decode := decoder_for(coding)) is not None:
+    call.is_unread = is_coded(coding)
+    if call.is_unread and (decode := decoder_for(coding)) is not None:
         try:
             body = wire.content = decode(body)
             wire.headers.fields = tuple(headers.without(wire.headers.fields, b"content-encoding"))
+            call.is_unread = False
         except CodingError as wrong:
             log.warning("An answer is not what its content-encoding says: %s.", wrong)
     call.kept = body

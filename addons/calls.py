@@ -84,6 +84,8 @@ class Call:
     """The body of a buffered answer that says nothing of its usage."""
     passed_bytes: int = 0
     """How much of a binary answer has gone to the client."""
+    is_unread: bool = False
+    """The answer is in a coding that is not known here, or not what its coding says."""
     ending: End | None = None
     duration_s: float = 0.0
 
@@ -132,7 +134,7 @@ def _has_output(call: Call) -> bool:
 
 
 def _estimate(call: Call, ending: End) -> Verdict:
-    cut_unseen = ending is not End.ANSWERED and not call.is_streamed
+    cut_unseen = call.is_unread or (ending is not End.ANSWERED and not call.is_streamed)
     hidden = call.row is not None and call.row.reasoning
     if call.ask is not None and (call.ask.hidden_input or call.ask.hosted_tools):
         # Most of what was billed is neither in the request nor in the answer.

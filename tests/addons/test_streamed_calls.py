@@ -229,6 +229,21 @@ async def test_a_buffered_answer_that_is_compressed_all_the_same_is_metered_and_
     assert (await proxy.row())["cost_nanousd"] == COST_NANOUSD
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_answer_that_nobody_here_can_read_is_charged_at_least_at_its_hold(
+    proxy: Proxied, upstream: StandIn, streamed: bool
+) -> None:
+    limiter = proxy.limiter(upstream)
+    kind = EVENTS[0] if streamed else ("content-type", "application/json")
+    upstream.handler = lambda _: Answer(headers=[kind, ("content-encoding", "compress")], body=b"\x1f\x9d\0")
+
+    reply = await proxy.chat(limiter, stream=streamed)
+
+    assert (reply.body, reply.headers["content-encoding"]) == (b"\x1f\x9d\0", "compress")
+    row = await proxy.row()
+    assert (row["basis"], row["cost_nanousd"]) == ("estimated", row["hold_nanousd"])
+
+
 async def test_a_json_error_instead_of_a_stream_reaches_the_client_and_costs_nothing(
     proxy: Proxied, upstream: StandIn
 ) -> None:
