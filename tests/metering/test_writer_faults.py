@@ -12,6 +12,7 @@ from metering.backup import backup
 from metering.database import Database
 from metering.entries import Admitted
 from metering.errors import StoreError
+from metering.ledger import knows_key
 from metering.limiters import Limiter
 from metering.verify import verify
 from metering.writer import LedgerWriter
@@ -39,6 +40,7 @@ def test_while_the_database_is_locked_calls_are_refused_and_ends_are_kept_in_ord
                 for cost, call in enumerate(calls[:4]):
                     writer.settle(books.settlement(call.request_id, cost))
                 writer.release(calls[4].request_id)
+                writer.know_key(limiter.key, "key-1")
                 with pytest.raises(StoreError, match="locked"):
                     await writer.admit(books.call(limiter))
                 figures = writer.figures(limiter.key)
@@ -51,10 +53,14 @@ def test_while_the_database_is_locked_calls_are_refused_and_ends_are_kept_in_ord
 
     run(body)
     assert books.figures(limiter) == (6, 0, 4, 60)
+    assert knows_key(books.ledger.connection, limiter.key, "key-1")
     assert verify(books.database) == []
 
 
-def test_refusals_are_not_forgotten_while_the_database_is_locked(books: Books) -> None:
+def test_refusals_are_not_forgotten_while_the_database_is_locked(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metering.writer_thread.REFUSAL_PATIENCE_S", 0)
     limiter = books.limiter(10**6)
 
     async def body() -> None:
