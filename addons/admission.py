@@ -13,6 +13,7 @@ from addons import refusals
 from addons.books import Books
 from addons.calls import Call
 from addons.endpoints import Endpoint, Kind
+from addons.lines import write_refusal
 from addons.paths import Route
 from addons.refusals import Refusal
 from addons.terms import Terms, asked_model, terms_of
@@ -49,11 +50,19 @@ class Desk:
         if not fresh:
             return self.gate(route, fresh=True)
         if limiter is not None:
-            self.count(limiter, refusal or refusals.limiter_not_found())
+            self.count(limiter, refusal or refusals.limiter_not_found(), route)
         return refusal or refusals.limiter_not_found()
 
-    def count(self, limiter: Limiter, refusal: Refusal) -> Refusal:
-        """Count a refusal against its limiter."""
+    def count(
+        self,
+        limiter: Limiter,
+        refusal: Refusal,
+        route: Route,
+        user: str | None = None,
+        model: str | None = None,
+    ) -> Refusal:
+        """Count a refusal against its limiter, and write its line."""
+        write_refusal(limiter, refusal, route.endpoint.name, user, model)
         if self._books.writer is not None:
             self._books.writer.refused(limiter.key, refusal.code, refusal.unpriced)
         return refusal
@@ -74,14 +83,14 @@ class Desk:
         try:
             ask, body = await _read(route.endpoint, headers.get("content-type", ""), raw)
         except BodyError as wrong:
-            return self.count(limiter, refusals.invalid_request(wrong.reason))
+            return self.count(limiter, refusals.invalid_request(wrong.reason), route)
         is_unmetered = route.endpoint.kind is Kind.UNMETERED
         if ask is not None and ask.background:
             is_unmetered = True
         model = route.endpoint.model if ask is None else asked_model(ask, route.endpoint.model)
         if model is None and not is_unmetered:
             reason = "The request names no model: set `model`."
-            return self.count(limiter, refusals.invalid_request(reason))
+            return self.count(limiter, refusals.invalid_request(reason), route)
         call = await self._admit(limiter, route, headers, raw, ask, model or "", is_unmetered)
         if isinstance(call, Call):
             call.parsed = body
@@ -113,7 +122,7 @@ class Desk:
                 if isinstance(fresh, Refusal):
                     return fresh
                 if fresh.version == limiter.version:
-                    return self.count(limiter, terms)
+                    return self.count(limiter, terms, route, user, model)
                 limiter = fresh
                 continue
             answer = await writer.admit(
@@ -158,12 +167,13 @@ class Desk:
                     counted = await asyncio.to_thread(_counted, terms, ask, raw)
                     continue
                 hidden = limiter.hide_amounts
-                return self.count(limiter, refusals.budget_exceeded(answer, hide_amounts=hidden))
+                refusal = refusals.budget_exceeded(answer, hide_amounts=hidden)
+                return self.count(limiter, refusal, route, user, model)
             fresh = self.gate(route, fresh=True)
             if isinstance(fresh, Refusal):
                 return fresh
             limiter = fresh
-        return self.count(limiter, refusals.limiter_unavailable())
+        return self.count(limiter, refusals.limiter_unavailable(), route, user, model)
 
     def _terms(
         self,

@@ -4,7 +4,9 @@ import logging
 
 from addons.calls import Call
 from addons.logs import CALLS
+from addons.refusals import Refusal
 from metering.entries import Settlement
+from metering.limiters import Limiter
 from metering.money import dollars
 
 
@@ -25,5 +27,27 @@ def write_line(call: Call, settlement: Settlement | None) -> None:
         "state": "released" if settlement is None else "settled",
         "basis": None if settlement is None else settlement.basis,
         "end": call.ending.value if call.ending is not None else None,
+    }
+    CALLS.info("call", extra={"facts": facts})
+
+
+def write_refusal(
+    limiter: Limiter, refusal: Refusal, endpoint: str, user: str | None, model: str | None
+) -> None:
+    """Who was refused, and why; user and model as far as they were known by then. Nothing has gone upstream."""
+    if not CALLS.isEnabledFor(logging.INFO):
+        return
+    facts = {
+        "limiter": limiter.id,
+        "user": user,
+        "model": model,
+        "endpoint": endpoint,
+        "status": refusal.status,
+        "tokens": 0,
+        "cost": dollars(0),
+        "duration": 0,
+        "state": "refused",
+        "basis": None,
+        "end": refusal.code,
     }
     CALLS.info("call", extra={"facts": facts})

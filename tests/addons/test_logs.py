@@ -116,7 +116,9 @@ async def test_each_call_has_one_line_without_anything_that_could_be_used(
 
     out = capsys.readouterr().out
     lines = [json.loads(line) for line in out.splitlines()]
-    (call,) = [line for line in lines if line["logger"] == "calls"]
+    refused, call = sorted(
+        (line for line in lines if line["logger"] == "calls"), key=lambda line: line["state"]
+    )
     assert {
         name: call[name] for name in ("limiter", "model", "status", "tokens", "cost", "state", "end")
     } == {
@@ -129,6 +131,18 @@ async def test_each_call_has_one_line_without_anything_that_could_be_used(
         "end": "answered",
     }
     assert call["duration"] >= 0
+    assert refused.keys() == call.keys()
+    assert {
+        name: refused[name] for name in ("limiter", "user", "model", "status", "cost", "state", "end")
+    } == {
+        "limiter": limiter.id,
+        "user": call["user"],
+        "model": "unheard-of",
+        "status": 400,
+        "cost": "0",
+        "state": "refused",
+        "end": "model_not_priced",
+    }
     for secret in ("sk-client", "my-secret-prompt", "one two three", limiter.code):
         assert secret not in out
 
