@@ -78,17 +78,17 @@ def tool_calls(row: PriceRow, ask: Ask) -> int | None:
 
 def tool_fee(row: PriceRow, ask: Ask) -> int:
     """The dearest that one call of any offered tool costs beside the tokens. Raises Unboundable."""
-    return max((_fee(row, tool) for tool in ask.hosted_tools), default=0)
+    return max((_fee(row, tool, ask.container_gigabytes) for tool in ask.hosted_tools), default=0)
 
 
-def _fee(row: PriceRow, tool: str) -> int:
+def _fee(row: PriceRow, tool: str, gigabytes: int) -> int:
     fees = row.fees
     if tool.startswith("web_search"):
         return max(fees.web_search, fees.web_search_preview)
     if tool == "file_search":
         return fees.file_search
     if tool.startswith(("code_interpreter", "code_execution")) or tool == "shell":
-        return fees.code_session
+        return gigabytes * fees.code_session
     if tool.startswith(("web_fetch", "tool_search")):
         return 0
     raise Unboundable(f"what a call of the tool `{tool}` costs is not known")

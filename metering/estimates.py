@@ -122,7 +122,9 @@ def expected_usage(row: PriceRow, ask: Ask, learned: Learned | None) -> Usage:
         output_tokens=made,
         web_searches=calls * any(tool.startswith("web_search") for tool in ask.hosted_tools),
         file_searches=calls * ("file_search" in ask.hosted_tools),
-        code_sessions=calls * any(tool.startswith(("code_", "shell")) for tool in ask.hosted_tools),
+        code_sessions=calls
+        * ask.container_gigabytes
+        * any(tool.startswith(("code_", "shell")) for tool in ask.hosted_tools),
     )
 
 

@@ -40,6 +40,7 @@ class Usage:
     web_searches: int = 0
     file_searches: int = 0
     code_sessions: int = 0
+    """Of a container of one gigabyte; a larger one counts as many times."""
 
     @property
     def total_tokens(self) -> int:

@@ -41,6 +41,8 @@ class Ask:
     hosted_tools: tuple[str, ...] = ()
     """Tools that the provider runs itself, each call of which may cost and feeds more input to the model."""
     max_tool_calls: int | None = None
+    container_gigabytes: int = 1
+    """Memory of the container that code is run in: a session costs as many times the price of one gigabyte."""
     built_in_tools: int = 0
     """Kinds of tools whose definitions the provider writes into the prompt itself."""
     audio_format: str | None = None

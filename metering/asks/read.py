@@ -5,7 +5,7 @@ from metering.asks.family import Family
 from metering.asks.fields import Body, clean_user, flag, name_of, record, whole, word
 from metering.asks.inputs import Inputs, read_inputs
 from metering.asks.limits import ANSWERS_MAX, answers, output_limit, prompts, thinking_tokens
-from metering.asks.tools import built_in_tools, compacts, hosted_tools, max_tool_calls
+from metering.asks.tools import built_in_tools, compacts, container_gigabytes, hosted_tools, max_tool_calls
 from metering.errors import BodyError
 
 _IMAGE_FAMILIES = (Family.IMAGE_GENERATION, Family.IMAGE_EDIT, Family.IMAGE_VARIATION)
@@ -40,6 +40,7 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         reasoning_effort=word(body.get("reasoning_effort") or record(body.get("reasoning")).get("effort")),
         hosted_tools=hosted_tools(family, body),
         max_tool_calls=max_tool_calls(family, body),
+        container_gigabytes=container_gigabytes(body),
         built_in_tools=built_in_tools(family, body),
         audio_format=_audio_format(family, body),
         compacts=compacts(body),

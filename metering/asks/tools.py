@@ -1,5 +1,7 @@
 """Tools that the provider runs itself. Anything that is not known to run at the client is one of them."""
 
+import re
+
 from metering.asks.family import Family
 from metering.asks.fields import Body, record, records, whole
 from metering.asks.limits import TOKENS_MAX
@@ -29,6 +31,7 @@ _SWITCHES = {
 """Fields that switch a tool on by themselves, an empty object with its defaults."""
 _SEARCHING_ROUTE = ":online"
 """What follows a model's name at OpenRouter to have it search."""
+_MEMORY = re.compile(r"(?P<size>[1-9][0-9]{0,3})g")
 _FUNCTION_MEMBERS = ("function", "name")
 """What a tool without a type has, if it is a function of the client."""
 
@@ -94,6 +97,19 @@ def max_tool_calls(family: Family, body: Body) -> int | None:
                 return None
             total += uses
     return total or None
+
+
+def container_gigabytes(body: Body) -> int:
+    """The memory of the largest container that a tool asks for, which its price grows with; 1 where nothing says it.
+
+    `body` is a request, or a response, which repeats the tools of its request.
+    """
+    sizes = [1]
+    for tool in records(body.get("tools")):
+        for place in ("container", "environment"):
+            stated = _MEMORY.fullmatch(str(record(tool.get(place)).get("memory_limit")).lower())
+            sizes.append(int(stated["size"]) if stated is not None else 1)
+    return max(sizes)
 
 
 def built_in_tools(family: Family, body: Body) -> int:

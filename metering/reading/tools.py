@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from metering.asks.tools import container_gigabytes
 from metering.reading.tokens import read_tokens
 from metering.reading.values import Wire, count, name, record, records
 from metering.usage import Usage
@@ -31,7 +32,7 @@ def with_tool_calls(usage: Usage, body: Wire) -> Usage:
         usage,
         web_searches=count(requests.get("num_requests")) or usage.web_searches or sum(map(_is_search, items)),
         file_searches=count(stated.get("file_search_calls")) or files,
-        code_sessions=len(set(_containers(items))),
+        code_sessions=len(set(_containers(items))) * container_gigabytes(body),
     )
 
 

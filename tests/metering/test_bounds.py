@@ -182,6 +182,13 @@ def test_what_nothing_bounds_is_refused_with_the_reason(ask: Ask, reason: str) -
     assert reason in refusal_of(row("gpt-4o"), ask)
 
 
+def test_a_larger_container_costs_as_many_times_its_gigabytes() -> None:
+    tool = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "64g"}}
+    ask = responses(tools=[tool], max_tool_calls=2)
+
+    assert upper_bound(row("gpt-4o"), ask).input_nanousd == 3 * 128_000 * 2_000 + 2 * 64 * DOLLAR * 3 // 100
+
+
 def test_a_search_that_is_part_of_each_call_needs_no_limit_of_its_own() -> None:
     asked = chat(web_search_options={}, model="gpt-4o-search-preview")
 

@@ -352,6 +352,12 @@ def test_characters_to_be_spoken_and_the_coding_of_the_audio() -> None:
 def test_what_else_changes_the_price_is_seen() -> None:
     assert ask(Family.CHAT, service_tier="flex").service_tier == "flex"
     assert ask(Family.RESPONSES, background=True).background
+    shell = {"type": "shell", "environment": {"type": "container_auto", "memory_limit": "4g"}}
+    code = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "16g"}}
+    assert ask(Family.RESPONSES, tools=[shell, code, {"type": "web_search"}]).container_gigabytes == 16
+    assert (
+        ask(Family.RESPONSES, tools=[{"type": "code_interpreter", "container": "c"}]).container_gigabytes == 1
+    )
     assert ask(Family.GEMINI, serviceTier="priority").service_tier == "priority"
     assert ask(Family.MESSAGES, speed="fast", service_tier="auto").service_tier == "ultrafast"
     assert ask(Family.MESSAGES, thinking={"type": "enabled", "budget_tokens": 4_096}).thinking_tokens == 4_096

@@ -112,6 +112,15 @@ def test_hosted_tools_are_counted_from_the_items_that_completed() -> None:
     )
 
 
+def test_a_container_of_more_memory_counts_as_many_sessions_as_it_has_gigabytes() -> None:
+    tool = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}}
+    ran = {"type": "code_interpreter_call", "status": "completed", "container_id": "c1"}
+    body = {"output": [ran, ran], "tools": [tool], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    usage = read(Family.RESPONSES, body).usage
+    assert usage is not None
+    assert usage.code_sessions == 4
+
+
 def test_a_search_tool_that_was_offered_and_not_used_costs_nothing() -> None:
     body = response(tools=[{"type": "web_search"}], output=[], tool_usage={"web_search": {"num_requests": 0}})
 
