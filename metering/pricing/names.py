@@ -19,6 +19,9 @@ _VENDORS = (
     "xai/",
     "deepseek/",
     "perplexity/",
+    "cohere/",
+    "minimax/",
+    "z-ai/",
 )
 _ROUTES = (":free", ":extended", ":nitro")
 """OpenRouter's suffixes. `:free` is free only where the book has a row that says so."""

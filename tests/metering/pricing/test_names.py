@@ -59,6 +59,9 @@ from metering.pricing import PriceBook
         ("moonshotai/kimi-k2-instruct-0905", "moonshotai/kimi-k2-instruct"),
         ("kimi-k3", "kimi-k3"),
         ("GLM-5.3", "glm-5.3"),
+        ("z-ai/glm-5.3", "glm-5.3"),
+        ("minimax/minimax-m3", "minimax-m3"),
+        ("cohere/command-a", "command-a-03-2025"),
         ("MiniMax-M2.7", "minimax-m2.7"),
         ("command-a-03-2025", "command-a-03-2025"),
         # Longer families are not their shorter ones.
