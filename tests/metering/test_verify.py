@@ -71,6 +71,12 @@ def test_more_differences_than_are_counted_are_all_repaired_at_once(
     assert verify(spent.database) == []
 
 
+def test_a_wrong_sum_does_not_make_a_right_window_wrong(spent: Books) -> None:
+    """A window is compared with the rows, not with the sums that it is computed from where it is missing."""
+    spoil(spent, "update model_hours set requests = requests + 1, cost_nanousd = 0, input_tokens = 0")
+    assert {difference.what for difference in verify(spent.database)} == {"model_hours"}
+
+
 def test_a_repair_leaves_sums_alone_whose_rows_have_been_deleted_meanwhile(spent: Books) -> None:
     later_us = spent.now_us + 30 * DAY_US
 
