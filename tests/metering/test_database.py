@@ -15,6 +15,7 @@ import metering
 from metering import schema
 from metering.database import Database, immediate, is_of_the_store
 from metering.errors import StoreError
+from metering.ledger import Ledger
 from metering.locks import LockFile
 from tests.metering.books import Books
 
@@ -298,6 +299,25 @@ def test_a_checkpoint_moves_the_wal_into_the_database_and_cuts_a_large_one(
     books.spend(limiter, 10)
     books.ledger.checkpoint()
     assert books.database.wal_bytes() == 0
+
+
+def test_a_long_reader_keeps_nobody_waiting_and_his_wal_is_cut_when_he_is_gone(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = books.limiter()
+    monkeypatch.setattr("metering.database._WAL_LARGE_BYTES", 0)
+    with Ledger(Database(books.database.path, busy_timeout_s=3_600), books.worker.name) as patient:
+        with closing(books.database.open_reader()) as reader:
+            reader.execute("begin")
+            assert reader.execute("select count(*) from requests").fetchone() == (0,)
+            for _ in range(3):
+                books.spend(limiter, 10)
+                patient.checkpoint()
+            assert books.database.wal_bytes() > 0
+            assert reader.execute("select count(*) from requests").fetchone() == (0,)
+        patient.checkpoint()
+    assert books.database.wal_bytes() == 0
+    assert books.figures(limiter) == (30, 0, 3, 45)
 
 
 def test_a_statement_that_is_wrong_is_not_a_failure_of_the_store(books: Books) -> None:
