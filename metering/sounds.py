@@ -12,6 +12,7 @@ SPOKEN_TOKENS_PER_S = 20
 _CHARACTERS_PER_S = 15
 _UPLOAD_BYTES_PER_S = 4_000
 """32 kbit a second: what speech is recorded at by phones; music and most files have more."""
+_UNSEEN_MS = 600_000
 _SPOKEN_BYTES_PER_S = {
     "mp3": 16_000,
     "wav": 48_000,
@@ -27,7 +28,12 @@ _SPOKEN_BYTES_PER_S = {
 
 
 def expected_ms(ask: Ask) -> int:
-    """How long the audio of a request is: by its headers, else by its size; at least a second for each."""
+    """How long the audio that a request is about is: by its headers, else by its size; at least a second for each.
+
+    Audio that is not in the request stands behind an address, and is taken to be ten minutes long.
+    """
+    if not ask.audio_inputs:
+        return _UNSEEN_MS
     if ask.audio_ms is not None:
         return max(ask.audio_ms, 1_000 * ask.audio_inputs)
     return max(ask.audio_bytes * 1_000 // _UPLOAD_BYTES_PER_S, 1_000 * max(1, ask.audio_inputs))

@@ -12,6 +12,10 @@ def test_the_length_of_audio_is_its_headers_or_else_by_its_size() -> None:
     assert expected_ms(replace(ask, audio_ms=10)) == 2_000
 
 
+def test_audio_behind_an_address_is_never_nothing() -> None:
+    assert expected_ms(chat()) == 600_000
+
+
 def test_ten_tokens_are_heard_and_twenty_spoken_in_a_second() -> None:
     assert audio_tokens(60_000) == 600
     assert spoken_tokens(15) == 20
