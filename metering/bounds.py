@@ -19,6 +19,7 @@ from metering.ceilings import (
     always_searches,
     dearest,
     dearest_rates,
+    in_its_region,
     input_rate,
     tool_calls,
     tool_fee,
@@ -106,11 +107,11 @@ def _text(row: PriceRow, ask: Ask, counted: int | None) -> Bound:
         most_input = min(visible, whole)
     tokens = most_input or 0
     rates = dearest_rates(row, ask, tokens)
-    fixed_fusd = tokens * input_rate(row, rates, ask, mixed=hidden or ask.has_media)
+    fixed_fusd = tokens * in_its_region(row, ask, input_rate(row, rates, ask, mixed=hidden or ask.has_media))
     fixed_fusd += (rates.call or 0) + (calls or 0) * tool_fee(row, ask)
     if ask.family in EMBEDDING_FAMILIES:
         return _fixed(row, fixed_fusd)
-    unit_fusd = ask.answers * dearest(row, rates, OUTPUT_RATES, "output")
+    unit_fusd = ask.answers * in_its_region(row, ask, dearest(row, rates, OUTPUT_RATES, "output"))
     fixed_fusd += ask.predicted_bytes * unit_fusd
     draws = _draws(rates)
     most = max(_output_limit(row, None if draws else ask.output_limit), FLOOR_TOKENS)

@@ -55,6 +55,11 @@ def dearest(row: PriceRow, rates: Rates, names: tuple[str, ...], what: str) -> i
     return max(stated)
 
 
+def in_its_region(row: PriceRow, ask: Ask, rate_fusd: int) -> int:
+    """The price of a token where the call asks to be computed in one region, rounded up; else as it is."""
+    return -(-rate_fusd * (100 + row.fees.regional_percent) // 100) if ask.is_regional else rate_fusd
+
+
 def always_searches(row: PriceRow) -> bool:
     """Whether a search is part of each call, asked for or not, and of its price."""
     return any(tier.ordinary.call for tier in row.tiers.values())

@@ -85,6 +85,8 @@ def charge(
             lines=(CostLine(f"as billed by {host}", 1, fusd, fusd),),
         )
     fallback = book.fallback(at_us)
+    if reading.is_regional is not None:
+        ask = replace(ask, is_regional=reading.is_regional)
     parts = [_cost(row, usage, _served_tier(row, reading, ask), ask, fallback)]
     for model, extra in reading.extras:
         part = _cost(book.find(model, at_us), extra, None, ask, fallback)
@@ -137,7 +139,14 @@ def _served_tier(row: PriceRow | None, reading: Reading, ask: Ask) -> str | None
 
 def _cost(row: PriceRow | None, usage: Usage, tier: str | None, ask: Ask, fallback: PriceRow) -> Cost:
     """The cost by a row. Without one, everything that was consumed counts as missing a price."""
-    part = cost(row or fallback, usage, tier, fallback=fallback, preview_search=_may_be_preview(ask))
+    part = cost(
+        row or fallback,
+        usage,
+        tier,
+        fallback=fallback,
+        preview_search=_may_be_preview(ask),
+        is_regional=ask.is_regional,
+    )
     return part if row is not None else replace(part, missing=tuple(line.what for line in part.lines))
 
 

@@ -24,7 +24,7 @@ from metering.usage import Reading
 PROJECT = Path(__file__).resolve().parent.parent
 
 _PER_UNIT = {"milliseconds": ("minute", 60_000), "characters": ("million", 10**6)}
-_SINGLE = ("images", "call", "web searches", "file searches", "code sessions")
+_SINGLE = ("images", "call", "web searches", "file searches", "code sessions", "surcharge for one region")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,13 +65,14 @@ def explain(book: PriceBook, row: PriceRow, reading: Reading, tier: str | None, 
     if reading.usage is None:
         return
     fallback = book.fallback(at_us)
-    part = cost(row, reading.usage, tier or reading.service_tier, fallback=fallback)
+    is_regional = reading.is_regional is True
+    part = cost(row, reading.usage, tier or reading.service_tier, fallback=fallback, is_regional=is_regional)
     yield from _heading(row)
     yield from _position_lines(part)
     total = sum(line.amount_fusd for line in part.lines)
     for model, usage in reading.extras:
         other = book.find(model, at_us) or fallback
-        extra = cost(other, usage, fallback=fallback)
+        extra = cost(other, usage, fallback=fallback, is_regional=is_regional)
         yield from ("", *_heading(other), *_position_lines(extra))
         total += sum(line.amount_fusd for line in extra.lines)
     nanousd = -(-total // 10**6)

@@ -57,6 +57,8 @@ class Reading:
     model: str | None = None
     """The model that served the call, never empty."""
     service_tier: str | None = None
+    is_regional: bool | None = None
+    """Whether it was computed in one region, which some providers bill at more."""
     extras: tuple[tuple[str, Usage], ...] = ()
     """Consumption billed under another model's name, such as an image tool's."""
     provider_cost_nanousd: int | None = None

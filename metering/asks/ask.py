@@ -34,6 +34,8 @@ class Ask:
     output_limit_field: str | None = None
     """The field that says so; dotted where it is nested."""
     service_tier: str | None = None
+    is_regional: bool = False
+    """The call asks to be computed in one region, which some providers bill at more."""
     user: str | None = None
     background: bool = False
     """The answer, and its bill, come after the call has ended; xAI calls that deferred."""

@@ -35,6 +35,7 @@ def read_ask(family: Family, body: Body, body_bytes: int) -> Ask:
         output_limit=limit.tokens,
         output_limit_field=limit.field,
         service_tier=_service_tier(body),
+        is_regional=(word(body.get("inference_geo")) or "global") != "global",
         user=_user(body),
         background=flag(body, "background") or flag(body, "deferred"),
         reasoning_effort=word(body.get("reasoning_effort") or record(body.get("reasoning")).get("effort")),

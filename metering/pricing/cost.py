@@ -46,9 +46,10 @@ def cost(
     *,
     fallback: PriceRow,
     preview_search: bool = True,
+    is_regional: bool = False,
 ) -> Cost:
     """The cost of one call. `tier` is the one that served it; `preview_search` says that web searches may
-    have been made with the older tool, which some models bill at more.
+    have been made with the older tool, which some models bill at more; `is_regional`, that one region computed it.
     """
     rates = row.rates(tier, usage.input_tokens)
     spare = fallback.rates(tier, usage.input_tokens)
@@ -61,11 +62,18 @@ def cost(
             missing.append(what)
         rate = otherwise or 0 if price is None else price
         lines.append(CostLine(what, quantity, rate, quantity * rate))
+    if is_regional and row.fees.regional_percent:
+        tokens = sum(line.amount_fusd for line in lines if line.what not in _NO_TOKENS)
+        more = -(-tokens * row.fees.regional_percent // 100)
+        lines.append(CostLine("surcharge for one region", 1, more, more))
     total_fusd = sum(line.amount_fusd for line in lines)
     notes = tuple(_notes(row, tier, usage))
     return Cost(ceil_nanousd(total_fusd), tuple(lines), tuple(missing), notes)
 
 
+_NO_TOKENS = frozenset(
+    {"milliseconds", "characters", "images", "call", "web searches", "file searches", "code sessions"}
+)
 _Position = tuple[str, int, int | None, int | None]
 """What, how many, at which rate, and at which rate of the fallback where there is none."""
 

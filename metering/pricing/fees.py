@@ -13,3 +13,5 @@ class Fees:
     """The older search tool, which some models bill at a price of its own."""
     file_search: int
     code_session: int
+    regional_percent: int = 0
+    """What is added to the price of every token that is computed in one region, where a call can ask for that."""

@@ -21,6 +21,7 @@ MODEL_KEYS = ("aliases", "context", "max_output", "reasoning", "encoding", "fees
 SECTIONS = ("sources", "fees", "unlisted_tiers", "fallback", "models")
 ROW_KEYS = ("since", "long", "tiers")
 ROW_REQUIRED = ("source", "checked", "standard")
+_REGIONAL, _REGIONAL_MAX = "regional_percent", 100
 _FALLBACK_PRICES = ("input", "output", "millisecond", "character")
 
 
@@ -78,7 +79,12 @@ def _read_fees(name: str, entry: Entry) -> Fees:
         "code_session": 10**15,
     }
     rates = {}
-    for key, field in entry.fields((), required=units).items():
+    for key, field in entry.fields((_REGIONAL,), required=units).items():
+        if key == _REGIONAL:
+            rates[key] = field.count()
+            if rates[key] > _REGIONAL_MAX:
+                field.refuse(f"is more than {_REGIONAL_MAX}, which cannot be a percentage to add")
+            continue
         fusd = Fraction(field.number()) * units[key]
         if fusd.denominator != 1:
             field.refuse("is not a whole number of femtodollars per call; state a rounder price")

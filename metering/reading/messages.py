@@ -15,6 +15,9 @@ from metering.usage import Reading, Usage
 _OPENING = " opening"
 """A key that no wire format has: the usage of `message_start`, which knows nothing of the output yet."""
 
+_ANYWHERE = ("global", "not_available")
+"""Places of a computation that cost nothing more; models of before the choice have none."""
+
 
 def _read(body: Wire) -> Reading:
     wire = record(body.get("usage"))
@@ -22,10 +25,16 @@ def _read(body: Wire) -> Reading:
         usage=_usage(wire),
         model=name(body.get("model")),
         service_tier=tier(body, wire),
+        is_regional=_is_regional(wire),
         extras=_advisors(wire),
         provider_cost_nanousd=provider_cost_nanousd(wire),
         odd=odd_counts(wire),
     )
+
+
+def _is_regional(wire: Wire) -> bool | None:
+    place = name(wire.get("inference_geo"))
+    return None if place is None else place not in _ANYWHERE
 
 
 def _usage(wire: Wire) -> Usage | None:

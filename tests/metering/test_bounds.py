@@ -221,6 +221,19 @@ def test_no_limit_of_tokens_is_relied_on_where_the_answer_may_be_a_picture() -> 
     assert not bound.clampable
 
 
+def test_a_call_for_one_region_is_bounded_at_what_that_adds() -> None:
+    given = row("claude-sonnet")
+    dearer = replace(given, fees=replace(given.fees, regional_percent=10))
+    body = {"model": "claude-sonnet", "max_tokens": 10, "messages": []}
+    at_large = ask_of(Family.MESSAGES, **body, inference_geo="global")
+    in_one = replace(at_large, is_regional=True)
+
+    assert ask_of(Family.MESSAGES, **body, inference_geo="us").is_regional
+    assert upper_bound(dearer, at_large) == upper_bound(given, at_large)
+    assert upper_bound(dearer, in_one).output_unit_fusd == 16_500 * 10**6
+    assert upper_bound(dearer, in_one).input_nanousd == upper_bound(given, at_large).input_nanousd * 11 // 10
+
+
 def test_the_fast_mode_of_anthropic_is_bounded_at_its_price() -> None:
     fast = ask_of(Family.MESSAGES, model="claude-sonnet", max_tokens=10, messages=[], speed="fast")
 

@@ -321,3 +321,23 @@ def test_cached_and_fresh_tokens_add_up_to_the_input(fresh: int, cached: int, mo
     quantities = {line.what: line.quantity for line in charged(Reading(usage=usage, model=model)).lines}
     assert quantities.get("input", 0) == fresh
     assert quantities.get("cached input", 0) == cached
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "factor"), [(None, True, 110), ("us", None, 110), ("us", False, 100)]
+)
+def test_a_call_that_one_region_computed_costs_a_tenth_more(
+    asked: str | None, served: bool | None, factor: int
+) -> None:
+    ask = read_ask(Family.MESSAGES, {"model": "claude-opus-5", "inference_geo": asked}, 100)
+    usage = Usage(input_tokens=1_000, cached_tokens=400, output_tokens=10, web_searches=1)
+    found = charged(Reading(usage=usage, model="claude-opus-5", is_regional=served), ask)
+    tokens = 600 * 5_000 + 400 * 500 + 10 * 25_000
+    assert found.cost_nanousd == tokens * factor // 100 + 10_000_000
+    assert ("surcharge for one region" in [line.what for line in found.lines]) == (factor == 110)
+
+
+def test_no_region_is_dearer_where_the_list_does_not_say_so() -> None:
+    usage = Usage(input_tokens=1_000)
+    found = charged(Reading(usage=usage, model="gpt-5", is_regional=True), ask_for("gpt-5"))
+    assert found.cost_nanousd == 1_000 * 1_250

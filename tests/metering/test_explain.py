@@ -98,6 +98,14 @@ def test_a_whole_answer_tells_its_tier_and_its_tools(run: Run) -> None:
     assert "272 × $8 per million = $0.002176" in out
 
 
+def test_a_region_that_costs_more_is_told(run: Run) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 10, "inference_geo": "us"}
+    answer = {"type": "message", "role": "assistant", "model": "claude-opus-5", "content": [], "usage": usage}
+    _, out, _ = run("claude-opus-5", answer)
+    assert "surcharge for one region             1 × $0.000525 = $0.000525" in out
+    assert "charged  $0.005775" in out
+
+
 def test_a_tier_can_be_named_and_what_is_assumed_is_said(run: Run) -> None:
     _, out, _ = run("gpt-5.4-nano", {"prompt_tokens": 10}, "--tier", "priority")
     assert "note     gpt-5.4-nano has no price for the service tier priority" in out

@@ -53,6 +53,15 @@ def test_a_cost_without_tokens_is_no_usage() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "is_regional"),
+    [("us", True), ("eu", True), ("global", False), ("not_available", False), (None, None)],
+)
+def test_anthropic_says_where_an_answer_was_computed(place: str | None, is_regional: bool | None) -> None:
+    body = {"model": "m", "usage": {"input_tokens": 1, "output_tokens": 1, "inference_geo": place}}
+    assert read(Family.MESSAGES, body).is_regional is is_regional
+
+
+@pytest.mark.parametrize(
     ("usage", "served"),
     [
         ({"serviceTier": "priority", "trafficType": "ON_DEMAND"}, "priority"),
