@@ -83,8 +83,8 @@ def _integrity(connection: sqlite3.Connection) -> Iterable[Difference]:
             yield Difference("database file", None, None, text)
     for table, row, parent, _ in connection.execute("pragma foreign_key_check"):
         yield Difference("database file", None, None, f"row {row} of {table} has no match in {parent}")
-    for (identity,) in connection.execute(_WITHOUT_BASIS):
-        yield Difference("request", None, None, f"{identity} is charged without a basis")
+    for identity, wrong in connection.execute(_WRONG):
+        yield Difference("request", None, None, f"{identity} is {wrong}")
 
 
 def _rollups(connection: sqlite3.Connection, rollup: _Rollup) -> Iterable[Difference]:
@@ -207,8 +207,15 @@ def _compared(columns: str, stored: tuple[object, ...] | None, true: tuple[objec
 _WATERMARK = "(select watermark_us from retention where id = 1)"
 _SINCE_WATERMARK = f"admitted_at_us >= {_WATERMARK}"
 _OF_ONE = "limiter = :limiter and admitted_at_us >= :start and admitted_at_us < :end"
-_WITHOUT_BASIS = f"""
-    select id from requests where state in ('settled', 'expired') and basis is null limit {DIFFERENCES_MAX}"""
+_WRONG = f"""
+    select id, wrong from (
+        select id, case
+            when state in ('settled', 'expired') and basis is null then 'charged without a basis'
+            when state = 'expired' and cost_nanousd <> hold_nanousd then 'expired and not charged at its hold'
+            when state = 'released' and cost_nanousd <> 0 then 'released and charged all the same'
+            end as wrong
+        from requests)
+    where wrong is not null limit {DIFFERENCES_MAX}"""
 _CHARGED = """
     select coalesce(sum(cost_nanousd), 0), coalesce(sum(requests), 0),
            coalesce(sum(input_tokens + output_tokens), 0)

@@ -71,6 +71,21 @@ def test_more_differences_than_are_counted_are_all_repaired_at_once(
     assert verify(spent.database) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("update requests set cost_nanousd = 8 where state = 'expired'", "is expired and not charged at its hold"),
+        ("update requests set cost_nanousd = 1 where state = 'released'", "is released and charged all the same"),
+        ("update requests set basis = null where state = 'settled'", "is charged without a basis"),
+    ],
+)  # fmt: skip
+def test_a_row_whose_charge_is_not_that_of_its_state_is_found(
+    spent: Books, statement: str, what: str
+) -> None:
+    spoil(spent, statement)
+    assert any(str(difference).endswith(what) for difference in verify(spent.database))
+
+
 def test_a_wrong_sum_does_not_make_a_right_window_wrong(spent: Books) -> None:
     """A window is compared with the rows, not with the sums that it is computed from where it is missing."""
     spoil(spent, "update model_hours set requests = requests + 1, cost_nanousd = 0, input_tokens = 0")
