@@ -44,7 +44,7 @@ _VERSION = re.compile(r"v\d+(?:alpha|beta)?\d*")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 _METERED = {
-    **{family.value: family for family in Family if family is not Family.GEMINI},
+    **{family.value: family for family in Family if family not in (Family.GEMINI, Family.GEMINI_EMBED)},
     "chat": Family.OLLAMA_CHAT,
     "generate": Family.OLLAMA_GENERATE,
     "embed": Family.OLLAMA_EMBED,
@@ -92,11 +92,11 @@ _ASKS_BY = dict.fromkeys(("conversations", "conversations/*"), "inputs")
 """Mistral's conversations have answers; OpenAI's only keep items."""
 _GEMINI_HOLDERS = frozenset({"models", "tunedModels", "endpoints"})
 _GEMINI = {
-    "generateContent": (Kind.METERED, False),
-    "streamGenerateContent": (Kind.METERED, True),
-    "embedContent": (Kind.METERED, False),
-    "batchEmbedContents": (Kind.METERED, False),
-    "countTokens": (Kind.FREE, False),
+    "generateContent": (Kind.METERED, Family.GEMINI),
+    "streamGenerateContent": (Kind.METERED, Family.GEMINI),
+    "embedContent": (Kind.METERED, Family.GEMINI_EMBED),
+    "batchEmbedContents": (Kind.METERED, Family.GEMINI_EMBED),
+    "countTokens": (Kind.FREE, None),
 }
 
 
@@ -162,9 +162,8 @@ def _gemini(path: Sequence[str]) -> Endpoint:
     if verb in ("rawPredict", "streamRawPredict") and "anthropic" in path:
         name = Family.MESSAGES.value
         return Endpoint(Kind.METERED, name, Family.MESSAGES, model, verb == "streamRawPredict")
-    kind, streams = _GEMINI.get(verb, (Kind.UNMETERED, False))
-    family = Family.GEMINI if kind is Kind.METERED else None
-    return Endpoint(kind, verb, family, model, streams)
+    kind, family = _GEMINI.get(verb, (Kind.UNMETERED, None))
+    return Endpoint(kind, verb, family, model, verb.startswith("stream") and family is not None)
 
 
 def _pattern(path: Sequence[str]) -> str | None:

@@ -33,7 +33,7 @@ CLAMPABLE = (Family.CHAT, Family.COMPLETIONS, Family.RESPONSES, Family.MESSAGES)
 """Families whose output limit is a field of its own at the top of the body."""
 IMAGE_FAMILIES = (Family.IMAGE_GENERATION, Family.IMAGE_EDIT, Family.IMAGE_VARIATION)
 AUDIO_FAMILIES = (Family.TRANSCRIPTION, Family.TRANSLATION)
-EMBEDDING_FAMILIES = (Family.EMBEDDINGS, Family.OLLAMA_EMBED)
+EMBEDDING_FAMILIES = (Family.EMBEDDINGS, Family.OLLAMA_EMBED, Family.GEMINI_EMBED)
 
 FLOOR_TOKENS = 16
 """Below this an answer is of no use; some providers bill it whatever smaller limit is asked for."""

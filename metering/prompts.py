@@ -71,10 +71,17 @@ def definition_tokens(body: Json, encoding: Encoding, manner: Manner) -> int:
 def _texts_of(family: Family, body: Json) -> list[object]:
     """The texts beside the messages."""
     match family:
-        case Family.CHAT | Family.OLLAMA_CHAT:
+        case Family.CHAT:
             return []
+        case Family.OLLAMA_CHAT:
+            # Cohere's older chat has the same path.
+            return [body.get(name) for name in ("message", "preamble", "chat_history")]
         case Family.RESPONSES | Family.COMPACT | Family.MESSAGES:
             return [body.get("system")]
+        case Family.GEMINI_EMBED:
+            requests = body.get("requests")
+            holders = [body, *(requests if isinstance(requests, list) else [])]
+            return [holder.get("content") for holder in holders if isinstance(holder, dict)]
         case Family.GEMINI:
             return [body.get("systemInstruction") or body.get("system_instruction")]
         case _:

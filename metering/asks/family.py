@@ -19,6 +19,7 @@ class Family(StrEnum):
     TRANSLATION = "audio/translations"
     MESSAGES = "messages"
     GEMINI = "generateContent"
+    GEMINI_EMBED = "embedContent"
     OLLAMA_CHAT = "api/chat"
     OLLAMA_GENERATE = "api/generate"
     OLLAMA_EMBED = "api/embed"

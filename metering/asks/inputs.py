@@ -99,8 +99,9 @@ def read_inputs(family: Family, body: Body) -> Inputs:
         _responses(body, found)
     elif family is Family.MESSAGES:
         _messages(body, found)
-    elif family is Family.GEMINI:
-        _gemini(body, found)
+    elif family in (Family.GEMINI, Family.GEMINI_EMBED):
+        for holder in (body, *records(body.get("requests"))):
+            _gemini(holder, found)
     elif family in (Family.OLLAMA_CHAT, Family.OLLAMA_GENERATE):
         for holder in (body, *records(body.get("messages"))):
             images = holder.get("images")
@@ -157,7 +158,7 @@ def _messages(body: Body, found: Inputs) -> None:
 
 
 def _gemini(body: Body, found: Inputs) -> None:
-    found.hidden = _stored_by_google(body)
+    found.hidden |= _stored_by_google(body)
     for name in ("contents", "content", "systemInstruction", "system_instruction"):
         contents = body.get(name)
         for content in records([contents] if isinstance(contents, dict) else contents):

@@ -64,6 +64,8 @@ def prompts(family: Family, body: Body) -> int:
         given = body.get("prompt")
     elif family in (Family.EMBEDDINGS, Family.OLLAMA_EMBED):
         given = body.get("input")
+    elif family is Family.GEMINI_EMBED:
+        given = body.get("requests")
     else:
         return 1
     if isinstance(given, list) and given and not isinstance(given[0], int):

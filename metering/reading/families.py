@@ -23,6 +23,7 @@ _SHAPES: dict[Family, Shape] = {
     Family.TRANSLATION: TRANSCRIPT,
     Family.MESSAGES: MESSAGES,
     Family.GEMINI: GEMINI,
+    Family.GEMINI_EMBED: GEMINI,
 }
 
 

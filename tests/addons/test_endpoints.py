@@ -38,6 +38,8 @@ METERED = {
     "api/v1/embeddings": Family.EMBEDDINGS,
     "v1/projects/p/locations/l/publishers/anthropic/models/claude-5:rawPredict": Family.MESSAGES,
     "tunedModels/mine:generateContent": Family.GEMINI,
+    "models/gemini-embedding-001:embedContent": Family.GEMINI_EMBED,
+    "models/gemini-embedding-001:batchEmbedContents": Family.GEMINI_EMBED,
     "v1beta/models/gemini-3-pro:generateContent": Family.GEMINI,
     "v1beta/models/gemini-3-pro:streamGenerateContent": Family.GEMINI,
 }

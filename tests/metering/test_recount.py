@@ -224,6 +224,22 @@ def test_half_a_surrogate_pair_in_a_body_does_not_hide_the_rest() -> None:
     assert estimate_usage(row("gpt-4o"), chat(), body, NOTHING).input_tokens > 100
 
 
+def test_cohere_s_older_chat_is_counted_under_ollama_s_path() -> None:
+    body = {"message": "hello world", "chat_history": [{"role": "USER", "message": "hello world"}]}
+    nothing = estimate("gpt-4o", {}, family=Family.OLLAMA_CHAT).input_tokens
+
+    assert estimate("gpt-4o", body, family=Family.OLLAMA_CHAT).input_tokens >= nothing + 4
+
+
+def test_gemini_s_embeddings_are_their_contents_and_no_output() -> None:
+    content = {"parts": [{"text": "hello world"}]}
+    one = estimate("gpt-4o", {"content": content}, family=Family.GEMINI_EMBED)
+    many = {"requests": [{"model": "models/e", "content": content, "taskType": "X"}] * 3}
+
+    assert one == Usage(input_tokens=2)
+    assert estimate("gpt-4o", many, family=Family.GEMINI_EMBED) == Usage(input_tokens=6)
+
+
 def test_what_was_not_kept_of_an_answer_is_as_dense_as_what_was() -> None:
     usage = Usage(input_tokens=9, output_tokens=1_000, reasoning_tokens=400, output_audio_tokens=1)
 

@@ -87,6 +87,7 @@ def test_each_family_has_its_own_field_for_the_limit(
         (Family.GEMINI, {"generationConfig": {"candidateCount": 2, "candidate_count": 3}}, 3, 1),
         (Family.OLLAMA_EMBED, {"input": ["a", "b"]}, 1, 2),
         (Family.EMBEDDINGS, {"input": ["a", "b", "c"]}, 1, 3),
+        (Family.GEMINI_EMBED, {"requests": [{}, {}]}, 1, 2),
     ],
 )
 def test_every_answer_that_is_generated_counts(
@@ -241,6 +242,10 @@ def test_audio_of_unknown_length_makes_the_whole_unknown() -> None:
             ),
         ),
         (Family.GEMINI, {"cachedContent": "c"}),
+        (
+            Family.GEMINI_EMBED,
+            {"requests": [{}, {"content": {"parts": [{"fileData": {}}, {"file_data": {"a": 1}}]}}]},
+        ),
         (Family.GEMINI, {"systemInstruction": {"parts": [{"fileData": {"fileUri": "x"}}]}}),
         (
             Family.GEMINI,
