@@ -186,6 +186,13 @@ def m006_unpriced_models(tables: "Tables") -> None:
     tables.conn.execute("create index unpriced_models_by_time on unpriced_models (last_us)")
 
 
+def m007_ended_sessions(tables: "Tables") -> None:
+    """Sessions of the dashboard that were signed out before their time."""
+    tables.create_table(
+        "ended_sessions", {"id": str, "until_s": int}, pk="id", not_null=["until_s"], strict=True
+    )
+
+
 MIGRATIONS: list[Callable[["Tables"], None]] = [
     m001_limiters,
     m002_requests,
@@ -193,4 +200,5 @@ MIGRATIONS: list[Callable[["Tables"], None]] = [
     m004_counts,
     m005_known_keys,
     m006_unpriced_models,
+    m007_ended_sessions,
 ]

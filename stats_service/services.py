@@ -11,6 +11,7 @@ from metering.limiters import Limiters
 from metering.pricing import PriceBookFile
 from metering.settings import Settings
 from stats_service.auth import Auth
+from stats_service.ended import EndedSessions
 from stats_service.secret import jwt_secret
 from stats_service.sessions import CookieSessions
 from stats_service.sums import RangeReader
@@ -51,7 +52,7 @@ class ServiceParts:
             ),
             prices=prices or _read_prices(settings, clock),
             auth=auth,
-            sessions=CookieSessions(settings, secret, auth, clock),
+            sessions=CookieSessions(settings, secret, auth, clock, EndedSessions(database, clock)),
             ranges=RangeReader(database),
         )
 

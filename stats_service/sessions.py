@@ -7,7 +7,6 @@ remembered until its time is over, so that a stolen cookie ends with it.
 import hashlib
 import hmac
 import secrets
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,15 +14,15 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from metering.clock import SECOND_US, Clock
+from metering.clock import Clock
 from metering.settings import Settings
 from stats_service.auth import Auth
 from stats_service.callers import is_https
+from stats_service.ended import EndedSessions
 from stats_service.pages.needs import Verdict
 from stats_service.tokens import Tokens, derived
 
 COOKIE = "usage_limiter_session"
-_ENDED_MAX = 10_000
 _LOGIN = "/login"
 
 
@@ -40,7 +39,9 @@ class SignedIn:
 class CookieSessions:
     """Used by any thread."""
 
-    def __init__(self, settings: Settings, secret: str, auth: Auth, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, secret: str, auth: Auth, clock: Clock, ended: EndedSessions
+    ) -> None:
         self._settings = settings
         self._auth = auth
         self._clock = clock
@@ -48,17 +49,15 @@ class CookieSessions:
         sessions = derived(secret, "sessions of the pages").hex()
         self._tokens = Tokens(derived(sessions, settings.admin_password or ""), settings.jwt_expire_hours)
         self._csrf_key = derived(secret, "forms of the pages")
-        self._lock = threading.Lock()
-        self._ended: dict[str, int] = {}
+        self._ended = ended
 
     def of(self, request: Request) -> SignedIn | None:
         """The session of the request's cookie, or None where there is none, or it is over."""
         claims = self._tokens.read(request.cookies.get(COOKIE, ""), self._clock())
         if claims is None or claims.identity is None or claims.subject != self._settings.admin_username:
             return None
-        with self._lock:
-            if claims.identity in self._ended:
-                return None
+        if claims.identity in self._ended:
+            return None
         csrf = hmac.new(self._csrf_key, claims.identity.encode(), hashlib.sha256).hexdigest()
         return SignedIn(claims.subject, csrf, claims.identity, claims.expires_s)
 
@@ -88,10 +87,10 @@ class CookieSessions:
         )
 
     def end(self, request: Request, response: Response) -> None:
-        """Sign out: take the cookie away, and never take it again."""
+        """Sign out: take the cookie away, and never take it again. Waits for the disk, so it runs in a thread."""
         session = self.of(request)
         if session is not None:
-            self._end(session)
+            self._ended.add(session.identity, session.expires_s)
         response.delete_cookie(
             COOKIE,
             path="/",
@@ -99,13 +98,6 @@ class CookieSessions:
             samesite="lax",
             secure=is_https(request, self._settings.trusted_proxies),
         )
-
-    def _end(self, session: SignedIn) -> None:
-        now_s = self._clock() // SECOND_US
-        with self._lock:
-            if len(self._ended) >= _ENDED_MAX:
-                self._ended = {key: until for key, until in self._ended.items() if until > now_s}
-            self._ended[session.identity] = session.expires_s
 
 
 def is_same_site(request: HTTPConnection) -> bool:

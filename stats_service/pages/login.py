@@ -51,7 +51,7 @@ def routes(site: Site) -> list[Route]:
         if session is not None and (typed is None or not sessions.is_own_form(request, typed)):
             return fault_page(request, 403, username=session.username, csrf=session.csrf)
         response = RedirectResponse("/login", 303)
-        sessions.end(request, response)
+        await run_in_threadpool(sessions.end, request, response)
         return response
 
     return [

@@ -49,7 +49,7 @@ class Sessions(Protocol):
         ...
 
     def end(self, request: Request, response: Response) -> None:
-        """Sign out: take the cookie away."""
+        """Sign out: take the cookie away. May wait for the disk, so it runs in a thread."""
         ...
 
 

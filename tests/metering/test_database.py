@@ -43,7 +43,7 @@ def test_the_file_is_durable_strict_and_for_its_owner_alone(books: Books) -> Non
         "select name, strict from pragma_table_list where schema = 'main' and name not like 'sqlite%'"
     )
     assert {strict for _, strict in tables} == {1}
-    assert len(tables) == 12
+    assert len(tables) == 13
     assert books.database.path.stat().st_mode & 0o077 == 0
     assert books.database.locks.stat().st_mode & 0o077 == 0
 

@@ -13,6 +13,7 @@ from metering.clock import SECOND_US
 from metering.errors import SettingError
 from metering.setting_values import networks
 from stats_service.app import create_app
+from stats_service.ended import EndedSessions
 from stats_service.sessions import COOKIE
 from tests.stats_service.service import PASSWORD, SECRET, Service, login, refused, settings_in, signed_in
 
@@ -171,6 +172,38 @@ def test_a_session_that_was_ended_is_not_taken_again(browser: TestClient) -> Non
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert COOKIE not in browser.cookies
     assert browser.get("/", headers={"cookie": f"{COOKIE}={cookie}"}).status_code == 303
+
+
+def test_a_session_that_was_ended_is_not_taken_after_a_restart_either(tmp_path: Path) -> None:
+    with Service(tmp_path).client() as client:
+        sign_in(client)
+        cookie = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+        client.post("/logout", data={"csrf": form_token(client)})
+    with Service(tmp_path).client() as client:
+        assert client.get("/prices", headers=cookie).status_code == 303
+
+
+def test_ended_sessions_are_forgotten_with_their_time(service: Service) -> None:
+    ended = EndedSessions(service.database, lambda: service.now)
+    now_s = service.now // SECOND_US
+    ended.add("one", now_s + 1)
+    ended.add("two", now_s + 10)
+    service.now += 5 * SECOND_US
+    ended.add("three", now_s + 20)
+    assert [identity in ended for identity in ("one", "two", "three")] == [False, True, True]
+    again = EndedSessions(service.database, lambda: service.now)
+    assert [identity in again for identity in ("one", "two", "three")] == [False, True, True]
+
+
+def test_a_session_can_be_ended_while_the_database_is_gone(
+    service: Service, browser: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    cookie = {"cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
+    token = form_token(browser)
+    service.settings.database_path.rename(service.folder / "elsewhere.db")
+    assert browser.post("/logout", data={"csrf": token}).status_code == 303
+    assert browser.get("/prices", headers=cookie).status_code == 303
+    assert "would be taken again after a restart" in caplog.text
 
 
 def test_a_session_outlives_a_restart_and_ends_with_the_password(tmp_path: Path) -> None:
