@@ -14,14 +14,16 @@ from stats_service.services import ServiceParts
 _WORDS = {
     400: "The body is not JSON.",
     401: "No valid token, or wrong credentials.",
-    403: "A page of another site asks.",
+    403: "The default password is in use and the request came from elsewhere; or a page of another site signs in.",
     404: "There is no such limiter, or it was deleted.",
     408: "The body did not come in time.",
     413: f"The body has more than {BODY_MAX_BYTES} bytes.",
     422: "A field or parameter is not acceptable; the error names it.",
     429: "Too many failed attempts from this address; Retry-After says when to try again.",
+    500: "Our fault; the log of the service tells more.",
     503: "The database cannot be used now.",
 }
+_ANY = (403, 500)
 _TAKING = (400, 408, 413, 422)
 _DATE: Json = {"type": "string", "examples": ["2026-11-24", "2026-11-24T08:00:00Z"]}
 
@@ -49,7 +51,7 @@ CONTRACTS: dict[tuple[str, str], Contract] = {
         summary="Sign in",
         answer=named("Token"),
         takes="Login",
-        errors=(401, 403, *_TAKING, 429),
+        errors=(401, *_TAKING, 429),
         is_open=True,
     ),
     ("GET", "/api/limiters"): Contract(summary="All limiters, oldest first", answer=of_list("Limiter")),
@@ -124,7 +126,9 @@ def document() -> Json:
 
 
 def _operation(method: str, path: str, contract: Contract) -> Json:
-    errors = {*contract.errors, 503} if path != "/api/openapi.json" else set()
+    errors = {*contract.errors, *_ANY}
+    if path != "/api/openapi.json":
+        errors.add(503)
     if not contract.is_open:
         errors.add(401)
     answer: dict[str, Json] = {"description": contract.summary}

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,23 @@ def test_what_the_document_calls_open_is_open_and_nothing_else(stranger: TestCli
             assert (answer.status_code == 401) is bool(operation["security"]), f"{method} {path}"
             if operation["security"]:
                 answer_of(method, path, answer)
+
+
+def test_the_document_knows_who_is_turned_away_and_what_a_bug_answers(tmp_path: Path) -> None:
+    service = Service(tmp_path, {"admin_password": None})
+    every = [
+        (method.upper(), path) for path, operations in DOCUMENT["paths"].items() for method in operations
+    ]
+    with service.client(base_url="http://evil.example") as stranger:
+        for method, path in every:
+            answer = stranger.request(method, path.replace("{id}", "x"))
+            assert answer.status_code == 403, f"{method} {path}"
+            answer_of(method, path, answer)
+        service.app.state.parts.auth.check = None  # What a bug would look like.
+    with service.client() as client:
+        answer = client.post("/api/auth/login", json={"username": "admin", "password": "changeme"})
+        assert answer.status_code == 500
+        answer_of("POST", "/api/auth/login", answer)
 
 
 def test_the_document_is_served_and_stands_on_its_own(stranger: TestClient) -> None:
