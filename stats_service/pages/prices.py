@@ -1,5 +1,6 @@
 """The prices page: the price book as it is loaded, and the models in the traffic that it has no price for."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from metering.clock import DAY_US, at
 from metering.errors import PriceBookError
-from metering.pricing import PriceRow
+from metering.pricing import PriceBook, PriceRow
 from metering.pricing.rates import Rates
 from stats_service.pages.formats import compact
 from stats_service.pages.query import Pages, Query
@@ -83,7 +84,7 @@ def page(site: Site, request: Request) -> Response:
     pages = Pages.of(query, len(found), SIZE)
     today = at(now_us).date()
     with site.reader() as connection:
-        unpriced = [row for row in _unpriced(connection, now_us) if book.find(row.name, now_us) is None]
+        unpriced = list(_unpriced(connection, book, now_us))
         refused = connection.execute(_REFUSED, (now_us - RECENT_US,)).fetchone()[0]
     shown = PricesPage(
         book_name=book.path.name,
@@ -150,10 +151,13 @@ def _others(row: PriceRow, rates: Rates) -> Iterator[str]:
         yield f"tiers: {', '.join(tiers)}"
 
 
-def _unpriced(connection: sqlite3.Connection, now_us: int) -> Iterator[Unpriced]:
+def _unpriced(connection: sqlite3.Connection, book: PriceBook, now_us: int) -> Iterator[Unpriced]:
+    """What still has no price: neither a row of the book by now, nor a model that its limiter maps it to."""
     for sql in (_REFUSED_MODELS, _CHARGED_MODELS):
-        for row in connection.execute(sql, (now_us - RECENT_US,)):
-            yield Unpriced(*row)
+        for *row, model_map in connection.execute(sql, (now_us - RECENT_US,)):
+            found = Unpriced(*row)
+            if book.find(json.loads(model_map).get(found.name, found.name), now_us) is None:
+                yield found
 
 
 def _million(rate_fusd: int | None) -> str:
@@ -167,11 +171,11 @@ def _dollars(fusd: int) -> str:
 
 
 _REFUSED_MODELS = """
-    select model, limiters.id, limiters.name, count, null, last_us
+    select model, limiters.id, limiters.name, count, null, last_us, model_map
     from unpriced_models join limiters on limiters.key = unpriced_models.limiter
-    where limiters.deleted_at_us is null and last_us >= ? order by last_us desc, model limit 50"""
+    where limiters.deleted_at_us is null and unpriced = 'reject' and last_us >= ? order by last_us desc, model limit 50"""
 _CHARGED_MODELS = """
-    select hours.model, limiters.id, limiters.name, sum(hours.fallback) as calls, sum(hours.cost_nanousd), max(hours.hour_us)
+    select hours.model, limiters.id, limiters.name, sum(hours.fallback) as calls, sum(hours.cost_nanousd), max(hours.hour_us), model_map
     from limiters cross join model_hours as hours on hours.limiter = limiters.key
     where limiters.unpriced = 'fallback' and limiters.deleted_at_us is null
         and hours.hour_us >= ? and hours.fallback > 0

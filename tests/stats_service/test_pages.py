@@ -474,6 +474,22 @@ def test_models_without_a_price_are_named_with_what_to_do(browser: TestClient, s
     assert ">gpt-4o</code>" not in panel, "what has a price by now is no trouble any more"
 
 
+@pytest.mark.parametrize(
+    "way_out", [{"model_map": {"our-own": "gpt-4o"}}, {"unpriced": "fallback"}, {"is_active": False}]
+)
+def test_a_model_without_a_price_is_no_trouble_once_its_limiter_knows_what_to_do(
+    browser: TestClient, site: Site, way_out: dict[str, object]
+) -> None:
+    limiter = site.create()
+    with Ledger(site.database, "worker") as ledger:
+        ledger.count_refusals(
+            {(limiter.key, "model_not_priced"): 1}, site.clock(), {(limiter.key, "our-own"): 1}
+        )
+    assert ">our-own</code>" in browser.get("/prices").text
+    site.limiters.update(limiter.id, **way_out)
+    assert (">our-own</code>" in browser.get("/prices").text) is ("is_active" in way_out)
+
+
 def test_a_price_book_that_was_spoilt_is_said_and_the_last_good_one_stays(
     browser: TestClient, site: Site
 ) -> None:
