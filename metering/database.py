@@ -55,6 +55,7 @@ class Database:
                 raise StoreError("open the database", MOVED, MOVED_HINT)
             # The file holds the codes of all limiters, which are keys: it is for its owner alone.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            is_new = self.path.stat().st_size == 0
             origin.put_foreign_wal_aside(self.path, self.locks)
             with closing(self._connect("rw")) as connection:
                 schema.refuse_foreign(connection, self.path)
@@ -64,7 +65,9 @@ class Database:
                         "open the database", "its file system cannot do WAL", "Put it on a local disk."
                     )
                 schema.migrate(connection, clock)
-                origin.adopt(connection, self.path, self.locks)
+                if not is_new:
+                    # A new file has no copies yet, and the next process that starts does it: the worker of a supervisor.
+                    origin.adopt(connection, self.path, self.locks)
 
     def refuse_older(self) -> None:
         """Raise StoreError where the tables are not those of this version; nothing is changed."""

@@ -32,6 +32,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.fixture
 def killed(tmp_path: Path) -> Database:
     """A database whose process was killed: what it wrote last is in the -wal alone."""
+    Database(tmp_path / "usage.db").migrate()
     spend_and_die(tmp_path / "usage.db", 20)
     database = Database(tmp_path / "usage.db")
     assert database.wal_bytes() > 0
