@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
+from metering import windows
 from metering.clock import DAY_US, HOUR_US, rfc3339
 from metering.database import Database, storing
 from metering.periods import Period, Window, window_at
@@ -173,9 +174,9 @@ def _repair(connection: sqlite3.Connection, differences: list[Difference]) -> No
                 f"insert into {rollup.table} ({columns}) {_summed(rollup, _OF_ONE)}",
                 {"limiter": limiter, "start": at_us, "end": at_us + rollup.unit_us},
             )
-    for limiter in {limiter for _, limiter, _ in places}:
-        # A window that is missing is computed when it is needed, from the sums that are right now.
-        connection.execute("delete from windows where limiter = ?", (limiter,))
+    for what, limiter, at_us in places:
+        if what == "window" and at_us is not None:
+            windows.repair(connection, limiter, at_us)
 
 
 def _summed(rollup: _Rollup, which: str) -> str:

@@ -89,7 +89,16 @@ class Windows:
 def rebuild(connection: sqlite3.Connection, limiter: int, period: Period, now_us: int) -> None:
     """Drop the limiter's windows and compute the current one, for a period that changes in this transaction."""
     connection.execute("delete from windows where limiter = ?", (limiter,))
-    connection.execute(_WRITE, _stored(recompute(connection, limiter, window_at(period, now_us))))
+    _write_computed(connection, limiter, window_at(period, now_us))
+
+
+def repair(connection: sqlite3.Connection, limiter: int, start_us: int) -> None:
+    """Compute a stored window again, or drop it where the limiter's period has none that starts then."""
+    connection.execute("delete from windows where limiter = ? and start_us = ?", (limiter, start_us))
+    period = connection.execute("select period from limiters where key = ?", (limiter,)).fetchone()[0]
+    window = window_at(Period(period), start_us)
+    if window.start_us == start_us:
+        _write_computed(connection, limiter, window)
 
 
 def read_window(connection: sqlite3.Connection, limiter: int, period: Period, now_us: int) -> WindowFigures:
@@ -116,6 +125,10 @@ def recompute(connection: sqlite3.Connection, limiter: int, window: Window) -> W
         requests=requests + in_flight,
         tokens=tokens,
     )
+
+
+def _write_computed(connection: sqlite3.Connection, limiter: int, window: Window) -> None:
+    connection.execute(_WRITE, _stored(recompute(connection, limiter, window)))
 
 
 def _stored(figures: WindowFigures) -> tuple[int, ...]:

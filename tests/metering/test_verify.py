@@ -7,6 +7,7 @@ import pytest
 
 from metering.clock import DAY_US
 from metering.database import Database
+from metering.report_windows import current_windows
 from metering.retention import prune
 from metering.verify import verify
 from tests.metering.books import Books
@@ -119,6 +120,8 @@ def test_after_a_repair_the_window_counts_what_the_rows_say(spent: Books) -> Non
     spoil(spent, "update model_hours set cost_nanousd = 0")
     verify(spent.database, repair=True)
     assert spent.figures(limiter) == (74, 9, 7, 60)
+    shown = current_windows(spent.ledger.connection, [limiter], spent.now_us)[limiter.key]
+    assert (shown.spent_nanousd, shown.held_nanousd) == (74, 9)
 
 
 def test_a_row_that_breaks_a_rule_is_found_by_the_integrity_check(spent: Books) -> None:
