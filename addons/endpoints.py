@@ -107,7 +107,7 @@ def find(method: str, segments: Sequence[str]) -> Endpoint:
     if method in SAFE_METHODS:
         return Endpoint(Kind.FREE, name)
     if method != "POST":
-        return Endpoint(Kind.UNMETERED, _pattern(path) or name)
+        return Endpoint(Kind.UNMETERED, _pattern(path) or name[:_NAME_MAX])
     family = _METERED.get(name)
     if family is not None:
         return Endpoint(Kind.METERED, family.value, family, deployment)
@@ -122,7 +122,7 @@ def find(method: str, segments: Sequence[str]) -> Endpoint:
         routed = _METERED.get("/".join(_reduced(path[version:])[1]))
         if routed is not None:
             return Endpoint(Kind.METERED, routed.value, routed)
-    name = pattern or name
+    name = pattern or name[:_NAME_MAX]
     return Endpoint(_KINDS.get(name, Kind.UNMETERED), name, asks_by=_ASKS_BY.get(name))
 
 
@@ -182,6 +182,8 @@ def _matches(known: Sequence[str], path: Sequence[str]) -> bool:
     )
 
 
+_NAME_MAX = 128
+"""Of a path that nobody here knows, and that a client may make as long as it likes."""
 _ID = re.compile(r"[A-Za-z0-9_.:~-]+")
 """What an upstream cannot take for nothing, as some take ` ` or `;x`: behind a path that bills, that would be the path itself."""
 _KINDS = dict.fromkeys(_FREE.split(), Kind.FREE) | dict.fromkeys(_LATER.split(), Kind.UNMETERED)

@@ -26,6 +26,7 @@ _SECRETS = re.compile(
     r"|\b((?:sk|rk|pk|gsk|xai|key)-)[\w-]{8,}"
     r"|([?&](?:key|api[-_]?key|token)=)[^&\s'\"]+"
     r"|(/v1/)[a-z2-7]{26}"
+    r"|(?<![\w-])[a-z2-7]{26}(?![\w-])"
 )
 _FINGERPRINT = re.compile(r"key-[0-9a-f]{12}\Z")
 

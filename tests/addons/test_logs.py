@@ -12,6 +12,7 @@ from addons.lines import write_line
 from metering.errors import StoreError
 from scripts.standin import StandIn
 from tests.addons.proxy import Proxied
+from tests.addons.wire import request
 
 CODE = "abcdefghijklmnopqrstuvwxyz"
 
@@ -36,6 +37,7 @@ def root() -> Iterator[None]:
         "sk-proj-SECRETSECRET",
         "GET /v1/models?key=SECRETSECRET&x=1",
         f"GET /v1/{CODE}/chat/completions",
+        f"endpoint={CODE}/chat/completions",
     ],
 )
 def test_what_looks_like_a_key_is_taken_out(text: str) -> None:
@@ -145,6 +147,24 @@ async def test_each_call_has_one_line_without_anything_that_could_be_used(
     }
     for secret in ("sk-client", "my-secret-prompt", "one two three", limiter.code):
         assert secret not in out
+
+
+async def test_an_address_that_is_there_twice_does_not_show_its_code(
+    proxy: Proxied, upstream: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await proxy.stop()
+    proxy.set(log_level="info")
+    await proxy.start()
+    limiter = proxy.limiter(upstream)
+
+    for rest in ("chat/completions", "a" * 4_000):
+        path = f"/v1/{limiter.code}/v1/{limiter.code}/{rest}"
+        assert (await proxy.send(request("POST", path, body=b"{}"))).code == "endpoint_not_metered"
+
+    out = capsys.readouterr().out
+    assert out.count("end=endpoint_not_metered") == 2
+    assert limiter.code not in out
+    assert "a" * 200 not in out
 
 
 def test_a_line_that_nobody_reads_costs_nothing() -> None:
