@@ -42,7 +42,7 @@ def save(site: Site, request: Request, typed: Typed) -> Response:
     limiter = _limiter(site, request)
     form = forms.typed_form(typed, limiter)
     try:
-        after = site.services.limiters.update(limiter.id, **forms.read_form(form))
+        after = site.services.limiters.update(limiter.id, **forms.changes(form))
     except FieldError as fault:
         return _form(site, request, form.with_error(fault), _UNACCEPTABLE)
     text = "Nothing was changed." if after.version == limiter.version else f"“{after.name}” was saved."

@@ -4,9 +4,10 @@ Validation is the core's; this only turns text into the API's types and the core
 that stand on the page.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from metering.errors import FieldError
@@ -33,6 +34,7 @@ ENFORCEMENTS = (
 )
 ENFORCEMENT_TEXTS = {value: text[0].lower() + text[1:] for value, _, text in ENFORCEMENTS}
 _AMOUNT = re.compile(r"(\d+\.?\d*|\.\d+)\Z", re.ASCII)
+_MARKS_MAX = 400
 _ADVANCED = ("unpriced", "allow_unmetered", "hide_amounts", "model_map")
 
 
@@ -44,6 +46,8 @@ class LimiterForm:
     errors: Mapping[str, str] = field(default_factory=dict)
     limiter_id: str | None = None
     title: str = ""
+    marks: str = ""
+    """Of the values that the form was opened with, so that only what was changed in it is changed."""
 
     @property
     def summary(self) -> str:
@@ -69,7 +73,7 @@ class LimiterForm:
         name = fault.field if fault.field in LABELS else ""
         label = LABELS.get(fault.field, fault.field)
         errors = {**self.errors, name: f"{label} {fault.reason}."}
-        return LimiterForm(self.values, errors, self.limiter_id, self.title)
+        return replace(self, errors=errors)
 
 
 def new_form(base_url: str) -> LimiterForm:
@@ -92,31 +96,40 @@ def new_form(base_url: str) -> LimiterForm:
 def form_of(limiter: Limiter) -> LimiterForm:
     """The form that shows a limiter as it is."""
     whole, _, decimals = dollars(limiter.budget_nanousd).partition(".")
-    return LimiterForm(
-        {
-            "name": limiter.name,
-            "budget_limit": f"{whole}.{decimals:0<2}",
-            "period_type": limiter.period.value,
-            "base_url": limiter.base_url,
-            "enforcement": limiter.enforcement,
-            "unpriced": limiter.unpriced,
-            "allow_unmetered": "true" if limiter.allow_unmetered else "",
-            "hide_amounts": "true" if limiter.hide_amounts else "",
-            "model_map": "\n".join(
-                f"{deployment} = {model}" for deployment, model in limiter.model_map.items()
-            ),
-        },
-        limiter_id=limiter.id,
-        title=limiter.name,
-    )
+    values = {
+        "name": limiter.name,
+        "budget_limit": f"{whole}.{decimals:0<2}",
+        "period_type": limiter.period.value,
+        "base_url": limiter.base_url,
+        "enforcement": limiter.enforcement,
+        "unpriced": limiter.unpriced,
+        "allow_unmetered": "true" if limiter.allow_unmetered else "",
+        "hide_amounts": "true" if limiter.hide_amounts else "",
+        "model_map": "\n".join(f"{deployment} = {model}" for deployment, model in limiter.model_map.items()),
+    }
+    marks = " ".join(_mark(values[name]) for name in LABELS)
+    return LimiterForm(values, limiter_id=limiter.id, title=limiter.name, marks=marks)
 
 
 def typed_form(typed: Mapping[str, str], limiter: Limiter | None) -> LimiterForm:
     """The form as it came back."""
     values = {name: typed.get(name, "").strip() for name in LABELS}
+    if limiter is None:
+        return LimiterForm(values)
     return LimiterForm(
-        values, limiter_id=limiter.id if limiter else None, title=limiter.name if limiter else ""
+        values, limiter_id=limiter.id, title=limiter.name, marks=typed.get("marks", "")[:_MARKS_MAX]
     )
+
+
+def changes(form: LimiterForm) -> dict[str, object]:
+    """The fields of the API that were changed since the form was opened: what others changed meanwhile stays.
+
+    Raises FieldError.
+    """
+    marks = dict(zip(LABELS, form.marks.split(" "), strict=False))
+    return {
+        name: value for name, value in read_form(form).items() if marks.get(name) != _mark(form.values[name])
+    }
 
 
 def read_form(form: LimiterForm) -> dict[str, object]:
@@ -133,6 +146,11 @@ def read_form(form: LimiterForm) -> dict[str, object]:
         "hide_amounts": values["hide_amounts"] == "true",
         "model_map": _model_map(values["model_map"]),
     }
+
+
+def _mark(value: str) -> str:
+    # Browsers send the end of a line as two characters.
+    return hashlib.sha256("\n".join(value.splitlines()).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _budget(text: str) -> Decimal:

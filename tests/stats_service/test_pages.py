@@ -208,6 +208,33 @@ def test_an_edit_is_confirmed_where_it_was_made(browser: TestClient, site: Site)
     assert "“Acme 2” was saved." in browser.get("/?q=ac").text
 
 
+def test_an_edit_keeps_what_others_changed_since_the_form_was_opened(browser: TestClient, site: Site) -> None:
+    limiter = site.create("Acme", "20", model_map={"a": "gpt-4o", "b": "o3"})
+    page = browser.get(f"/limiters/{limiter.id}/edit").text
+    marks = re.search(r'name="marks" value="([^"]+)"', page)
+    assert marks
+    site.limiters.update(limiter.id, budget_limit=5, model_map={"c": "gpt-4o"}, is_active=False)
+    typed = {"name": "Acme 2", "budget_limit": "20.00", "model_map": "a = gpt-4o\r\nb = o3"}
+    send(browser, f"/limiters/{limiter.id}/edit", **LIMITER_FORM | typed | {"marks": marks[1]})
+    after = site.limiters.get(limiter.id)
+    assert (after.name, after.budget_nanousd, after.is_active) == ("Acme 2", 5 * NANO, False)
+    assert after.model_map == {"c": "gpt-4o"}
+
+
+def test_a_form_that_is_corrected_changes_what_was_typed_first(browser: TestClient, site: Site) -> None:
+    limiter = site.create("Acme", "20")
+    path = f"/limiters/{limiter.id}/edit"
+    pattern = r'name="marks" value="([^"]+)"'
+    marks = re.search(pattern, browser.get(path).text)
+    assert marks
+    wrong = LIMITER_FORM | {"name": "Acme 2", "budget_limit": "x", "marks": marks[1]}
+    again = re.search(pattern, send(browser, path, **wrong).text)  # type: ignore[attr-defined]
+    assert again
+    send(browser, path, **wrong | {"budget_limit": "7", "marks": again[1]})
+    after = site.limiters.get(limiter.id)
+    assert (after.name, after.budget_nanousd) == ("Acme 2", 7 * NANO)
+
+
 def test_a_switch_turns_one_limiter_off_and_on(browser: TestClient, site: Site) -> None:
     one, other = site.create("One"), site.create("Other")
     send(browser, "/limiters/active", turn=f"{one.id} off")
