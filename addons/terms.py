@@ -4,13 +4,12 @@ Pure: the limiter, what is asked, the price book and the moving averages go in; 
 not know whether there is money left; only the ledger does.
 """
 
-from dataclasses import dataclass
-
 from addons import refusals
 from addons.refusals import Refusal
 from metering.asks import Ask, Family
 from metering.entries import Mode
 from metering.estimates import Bound, Learned, Unboundable, expected_cost, upper_bound
+from metering.facts import fact
 from metering.limiters import Limiter
 from metering.pricing import PriceBook, PriceRow
 
@@ -24,7 +23,7 @@ _DEFAULT_MODELS = {
 _OUTPUT_LIMITS = {Family.RESPONSES: "max_output_tokens", Family.CHAT: "max_completion_tokens"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Terms:
     """How a call asks to be admitted."""
 

@@ -10,8 +10,6 @@ The input of text is its bytes, since no byte is more than one token. Where that
 `counted_input` in a thread and `upper_bound` again with what it returns.
 """
 
-from dataclasses import dataclass
-
 from metering.asks import Ask, Family
 from metering.ceilings import (
     OUTPUT_RATES,
@@ -24,6 +22,7 @@ from metering.ceilings import (
     tool_calls,
     tool_fee,
 )
+from metering.facts import fact
 from metering.manners import manner_of
 from metering.money import ceil_nanousd
 from metering.pictures import most_made, most_tokens, partial_made
@@ -49,7 +48,7 @@ _AUDIO_TOKENS_PER_S = 32
 """The most that any provider documents; OpenAI's models take 10."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Bound:
     """The most that a call can cost, in the parts that a lower output limit leaves and changes."""
 

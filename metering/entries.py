@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol
 
+from metering.facts import fact
 from metering.periods import Period, Window
 from metering.usage import Usage
 
@@ -33,7 +34,7 @@ class LearnedFigures(NamedTuple):
     input_ratio_ppm: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Admission:
     """A call that asks to go upstream, priced by its caller."""
 
@@ -53,7 +54,7 @@ class Admission:
     """The call cannot be metered and its limiter allows that: the row's basis says so from the start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Admitted:
     """The money is held, durably."""
 
@@ -70,7 +71,7 @@ class Admitted:
     """Observe alone: soft would have refused the call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Refused:
     """Nothing is held. Amounts, period and window are those that the decision saw (budget_exceeded only)."""
 
@@ -86,7 +87,7 @@ class Refused:
     """When it was decided, so that `Retry-After` counts from the same moment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Settlement:
     """The end of a call that is to be charged."""
 

@@ -5,10 +5,10 @@ provider counts elsewhere are moved to where they are charged. `Reading` is ever
 its own cost. In a `Reading`, absence is None; a `Usage()` is an explicit zero.
 """
 
-from dataclasses import dataclass
+from metering.facts import fact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Usage:
     """Counts as billed. Each subset is at most its superset."""
 
@@ -48,7 +48,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Reading:
     """What an answer says of itself; absence is None."""
 

@@ -21,7 +21,7 @@ MAY_NOT_IMPORT = {
 }
 
 LAYERS = (
-    ("errors", "clock", "money"),
+    ("errors", "clock", "money", "facts"),
     ("locks", "migrations", "schema", "periods", "usage", "base_urls", "setting_values", "lifeline", "sse"),
     ("origin",),
     ("database", "settings", "pricing", "asks", "reading"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from metering.asks.family import Family
+from metering.facts import fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class ImageInput:
     detail: str = "auto"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Ask:
     """Absent is None; a request that says nothing of a thing has its default."""
 

@@ -6,16 +6,16 @@ It parses every event: call it off the event loop.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from metering.asks import Family
+from metering.facts import fact
 from metering.reading import spoken as formats
 from metering.reading.framing import parse, splitter_for
 from metering.reading.spoken import Spoken
 from metering.reading.values import Wire
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Streamed:
     """Counted by the caller: texts by tokenizer, images and audio by the model's rules."""
 
