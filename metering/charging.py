@@ -7,10 +7,11 @@ where that provider itself is the upstream; anywhere else it is kept beside ours
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from metering.asks import Ask
+from metering.facts import fact
 from metering.money import ceil_nanousd
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
 from metering.pricing.row import FASTER_TIERS
@@ -29,7 +30,7 @@ _FUSD_PER_NANOUSD = 10**6
 _PREVIEW_SEARCH = "web_search_preview"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Charge:
     """What a call is charged, and how that came about."""
 
@@ -90,9 +91,8 @@ def charge(
     parts = [_cost(row, usage, _served_tier(row, reading, ask), ask, fallback)]
     for model, extra in reading.extras:
         part = _cost(book.find(model, at_us), extra, None, ask, fallback)
-        parts.append(
-            replace(part, lines=tuple(replace(line, what=f"{model}: {line.what}") for line in part.lines))
-        )
+        lines = tuple(line._replace(what=f"{model}: {line.what}") for line in part.lines)
+        parts.append(part._replace(lines=lines))
     basis = ESTIMATED if reading.usage is None else REPORTED
     return Charge(
         # All parts are summed before the one rounding.
@@ -147,7 +147,7 @@ def _cost(row: PriceRow | None, usage: Usage, tier: str | None, ask: Ask, fallba
         preview_search=_may_be_preview(ask),
         is_regional=ask.is_regional,
     )
-    return part if row is not None else replace(part, missing=tuple(line.what for line in part.lines))
+    return part if row is not None else part._replace(missing=tuple(line.what for line in part.lines))
 
 
 def _may_be_preview(ask: Ask) -> bool:

@@ -78,6 +78,8 @@ class PriceBook:
         return list(self._by_name)
 
     def _resolve(self, name: str) -> Model | None:
+        if (known := self._by_name.get(name)) is not None:
+            return known
         forms = []
         for form in spellings(name):
             # Nearly always the first one: the others are not even spelt.

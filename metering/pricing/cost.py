@@ -7,7 +7,7 @@ named in `missing`: it is never dropped.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from metering.money import ceil_nanousd
 from metering.pricing.rates import Rates
@@ -15,8 +15,7 @@ from metering.pricing.row import DEFAULT_TIER, PriceRow
 from metering.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class CostLine:
+class CostLine(NamedTuple):
     """One position: quantity × rate = amount, in femtodollars. Quantities are tokens where `what` says no
     more.
     """
@@ -27,8 +26,7 @@ class CostLine:
     amount_fusd: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """A cost and how it came about."""
 
     nanousd: int
@@ -89,6 +87,8 @@ def _positions(
     consumed = usage.total_tokens or usage.duration_ms or usage.characters or usage.images
     if rates.call is not None and consumed:
         yield "call", 1, rates.call, None
+    if not (usage.web_searches or usage.file_searches or usage.code_sessions):
+        return
     fees = row.fees
     search = fees.web_search_preview if preview_search else fees.web_search
     yield "web searches", usage.web_searches, max(search, fees.web_search), None
@@ -101,6 +101,9 @@ def _input(rates: Rates, spare: Rates, usage: Usage) -> Iterator[_Position]:
     audio = min(usage.input_audio_tokens, total)
     image = min(usage.input_image_tokens, total - audio)
     text = total - audio - image
+    if not (audio or image or usage.cached_tokens or usage.cache_write_tokens):
+        yield "input", text, rates.input, spare.input
+        return
     cached = min(usage.cached_tokens, total)
     cached_audio = min(usage.cached_audio_tokens, audio, cached)
     cached_image = min(usage.cached_image_tokens, image, cached - cached_audio)
@@ -131,8 +134,9 @@ def _input(rates: Rates, spare: Rates, usage: Usage) -> Iterator[_Position]:
         ("image", image_writes - long_image, long_image, rates.input_image, spare.input_image),
         ("audio", audio_writes - long_audio, long_audio, rates.input_audio, spare.input_audio),
     ):
-        yield f"{what} cache write", short, _dearer(rates.cache_write, fresh), otherwise
-        yield f"{what} cache write, long", long, _dearer(rates.cache_write_long, fresh), otherwise
+        if short or long:
+            yield f"{what} cache write", short, _dearer(rates.cache_write, fresh), otherwise
+            yield f"{what} cache write, long", long, _dearer(rates.cache_write_long, fresh), otherwise
     yield "image input", image, rates.input_image, spare.input_image
     yield "cached image input", cached_image, rates.cached_image, spare.input_image
     yield "audio input", audio, rates.input_audio, spare.input_audio

@@ -5,7 +5,7 @@ does, a faster tier as much as the book says that such tiers cost at most. `assu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import reduce
 from typing import Literal
@@ -70,17 +70,18 @@ class PriceRow:
     reasoning: bool
     encoding: Encoding
 
-    @property
-    def key(self) -> str:
-        """What a request records as its price: `gpt-4o@2024-10-02`, or the bare name of a first row."""
-        return self.name if self.since is None else f"{self.name}@{self.since.isoformat()}"
+    key: str = field(init=False)
+    """What a request records as its price: `gpt-4o@2024-10-02`, or the bare name of a first row."""
+    free: bool = field(init=False)
+    """The list says a price of 0. A price that is missing is never one."""
 
-    @property
-    def free(self) -> bool:
-        """The list says a price of 0. A price that is missing is never one."""
-        return all(
-            tier.ordinary.free and (tier.long is None or tier.long.free) for tier in self.tiers.values()
-        )
+    def __post_init__(self) -> None:
+        """What every call asks of its row is worked out once."""
+        key = self.name if self.since is None else f"{self.name}@{self.since.isoformat()}"
+        tiers = self.tiers.values()
+        free = all(tier.ordinary.free and (tier.long is None or tier.long.free) for tier in tiers)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "free", free)
 
     @property
     def tier_names(self) -> tuple[str, ...]:

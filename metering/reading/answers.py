@@ -28,7 +28,9 @@ def read_answer(family: Family | None, status: int, content_type: str, body: byt
             # An answer in another shape than its path promises.
             general = GENERIC.read(document)
             reading = general if general.usage is not None else reading
-        return replace(reading, failed=failed or (reading.usage is None and is_error(document)))
+        if failed or (reading.usage is None and is_error(document)):
+            reading = replace(reading, failed=True)
+        return reading
     is_stream = content_type.lower().startswith("text/event-stream") or start[:1] in (b"{", b"[")
     if not is_stream and not _EVENT_FIELD.match(start):
         return Reading(failed=failed)

@@ -7,6 +7,7 @@ price can be put on each part without charging anything twice.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from metering.reading.values import Wire, count, first_count, milliseconds, record
 from metering.usage import Usage
@@ -63,28 +64,28 @@ def read_tokens(wire: Wire, *, cache_beside_input: bool = False) -> Usage | None
     `cache_beside_input`: the answer is Anthropic's own, where cache reads and writes are never part of the
     input.
     """
-    stated = _stated(wire)
+    inside, outside = _details(wire, _INPUT_DETAILS), _details(wire, _OUTPUT_DETAILS)
+    stated = _stated(wire, inside, outside)
     if stated is None:
         return None
-    cache = _cache(wire)
+    cache = _cache(wire, inside)
     if cache.read + cache.write and (cache_beside_input or _is_beside(wire, stated, cache)):
         stated.input += cache.read + cache.write
     _bring_reasoning_in(stated)
     _close_the_gap(wire, stated)
-    return _clamped(wire, stated, cache)
+    return _clamped(wire, inside, outside, stated, cache)
 
 
 def odd_counts(wire: Wire) -> tuple[str, ...]:
     """The fields that ought to be counts and are not, by their own well-known names."""
     places = (wire, _details(wire, _INPUT_DETAILS), _details(wire, _OUTPUT_DETAILS))
-    return tuple(
-        dict.fromkeys(
-            key
-            for place in places
-            for key, value in place.items()
-            if key in _COUNTS and value is not None and count(value) is None
-        )
-    )
+    odd = [
+        key
+        for place in places
+        for key, value in place.items()
+        if key in _COUNTS and value is not None and count(value) is None
+    ]
+    return tuple(dict.fromkeys(odd))
 
 
 @dataclass(slots=True)
@@ -96,14 +97,13 @@ class _Stated:
     audio: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Cache:
+class _Cache(NamedTuple):
     read: int
     write: int
     long: int
 
 
-def _stated(wire: Wire) -> _Stated | None:
+def _stated(wire: Wire, inside: Wire, outside: Wire) -> _Stated | None:
     taken = first_count(wire, "prompt_tokens", "input_tokens", "inputTokens", "total_input_tokens")
     given = first_count(wire, "completion_tokens", "output_tokens", "outputTokens", "total_output_tokens")
     total = first_count(wire, "total_tokens", "totalTokens")
@@ -115,16 +115,16 @@ def _stated(wire: Wire) -> _Stated | None:
     else:
         # Embedding and rerank servers may give the sum alone.
         taken = max(0, (total or 0) - (given or 0))
-    reasoning = first_count(_details(wire, _OUTPUT_DETAILS), "reasoning_tokens", "thinking_tokens")
+    reasoning = first_count(outside, "reasoning_tokens", "thinking_tokens")
     if reasoning is None:
         reasoning = first_count(wire, "reasoning_tokens", "total_thought_tokens")
-    audio = count(_details(wire, _INPUT_DETAILS).get("audio_tokens"))
+    audio = count(inside.get("audio_tokens"))
     return _Stated(taken, given or 0, total, reasoning or 0, audio or 0)
 
 
 def _details(wire: Wire, names: tuple[str, ...]) -> Wire:
     for key in names:
-        if found := record(wire.get(key)):
+        if key in wire and (found := record(wire[key])):
             return found
     return {}
 
@@ -138,8 +138,7 @@ def _characters(wire: Wire) -> int:
     return count(wire.get("characters")) or 0
 
 
-def _cache(wire: Wire) -> _Cache:
-    details = _details(wire, _INPUT_DETAILS)
+def _cache(wire: Wire, details: Wire) -> _Cache:
     read = first_count(details, "cached_tokens", "cache_read_tokens", "cache_read_input_tokens")
     if not read:
         read = first_count(
@@ -200,8 +199,7 @@ def _close_the_gap(wire: Wire, stated: _Stated) -> None:
         stated.output += gap
 
 
-def _clamped(wire: Wire, stated: _Stated, cache: _Cache) -> Usage:
-    inside, outside = _details(wire, _INPUT_DETAILS), _details(wire, _OUTPUT_DETAILS)
+def _clamped(wire: Wire, inside: Wire, outside: Wire, stated: _Stated, cache: _Cache) -> Usage:
     audio = min(stated.audio, stated.input)
     image = min(count(inside.get("image_tokens")) or 0, stated.input - audio)
     cached = min(cache.read, stated.input)
@@ -229,6 +227,8 @@ def _clamped(wire: Wire, stated: _Stated, cache: _Cache) -> Usage:
 
 def _cached_modalities(inside: Wire, cached: int, whole: int, audio: int, image: int) -> tuple[int, int]:
     """The cached audio and image tokens: as stated, and as many as the cached text cannot explain."""
+    if not cached:
+        return 0, 0
     split = record(inside.get("cached_tokens_details"))
     cached_audio = min(count(split.get("audio_tokens")) or 0, audio, cached)
     cached_image = min(count(split.get("image_tokens")) or 0, image, cached - cached_audio)
@@ -239,6 +239,6 @@ def _cached_modalities(inside: Wire, cached: int, whole: int, audio: int, image:
 
 def _searches(wire: Wire) -> int:
     for place, key in _SEARCH_COUNTS:
-        if found := count(record(wire.get(place)).get(key)):
+        if place in wire and (found := count(record(wire[place]).get(key))):
             return found
     return count(wire.get("num_search_queries")) or 0

@@ -23,7 +23,9 @@ _EMPTY: Wire = {}
 
 def count(value: object) -> int | None:
     """A count of tokens, calls or images; None where the value is no such thing."""
-    if isinstance(value, bool):
+    if type(value) is int:
+        return value if 0 <= value <= COUNT_MAX else None
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
@@ -40,7 +42,9 @@ def first_count(wire: Wire, *names: str) -> int | None:
     """
     found: int | None = None
     for name in names:
-        value = count(wire.get(name))
+        if name not in wire:
+            continue
+        value = count(wire[name])
         if value:
             return value
         found = value if found is None else found
@@ -85,7 +89,7 @@ def records(value: object) -> Iterator[Wire]:
 
 def _decimal(value: object) -> Decimal | None:
     """An exact number; floats by their shortest text, which is what the sender wrote."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if len(text := str(value)) > _NUMBER_CHARACTERS_MAX:
         return None
