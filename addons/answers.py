@@ -5,7 +5,8 @@ A stream goes on event by event. A buffered answer waits until it is whole, beca
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from mitmproxy import http
 
@@ -15,7 +16,7 @@ from addons.codings import CodingError, decoder_for, is_coded
 from addons.streams import Stream
 from metering.asks import Family
 from metering.clock import rfc3339
-from metering.entries import Figures
+from metering.entries import Figures, Settlement
 from metering.money import dollars
 from metering.reading import StreamReader, read_answer
 
@@ -75,8 +76,11 @@ def begin(
     response.stream = Stream(call, decode, on_usage, on_break)
 
 
-async def read(call: Call, response: http.Response) -> None:
-    """A buffered answer is whole: read what it says of itself, and leave a body that the client can read."""
+def read(call: Call, response: http.Response) -> Awaitable[None] | None:
+    """A buffered answer is whole: read what it says of itself, and leave a body that the client can read.
+
+    What is too large for that is read in a thread: then there is something to await.
+    """
     wire = response.data
     body = wire.content or b""
     coding = wire.headers.get("content-encoding", "")
@@ -88,22 +92,26 @@ async def read(call: Call, response: http.Response) -> None:
             call.is_unread = False
         except CodingError as wrong:
             log.warning("An answer is not what its content-encoding says: %s.", wrong)
-    call.kept = body
-    status, content_type = call.status or 0, call.content_type
     if len(body) > _LARGE_BYTES:
-        call.reading = await asyncio.to_thread(read_answer, call.family, status, content_type, body)
-    else:
-        call.reading = read_answer(call.family, status, content_type, body)
-    if call.reading.usage is not None:
-        call.kept = b""
+        return asyncio.to_thread(_read, call, body)
+    _read(call, body)
+    return None
 
 
-def finish(call: Call, response: http.Response, figures: Figures | None, cost_nanousd: int | None) -> None:
+def _read(call: Call, body: bytes) -> None:
+    call.reading = read_answer(call.family, call.status or 0, call.content_type, body)
+    call.kept = body if call.reading.usage is None else b""
+
+
+def finish(
+    call: Call, response: http.Response, figures: Figures | None, settlement: Settlement | None
+) -> None:
     """Give a buffered answer its length and its budget headers."""
     wire = response.data
     fields = headers.without(wire.headers.fields, b"content-length", b"transfer-encoding")
     if wire.status_code not in _BODILESS:
         fields.append((b"content-length", b"%d" % len(wire.content or b"")))
+    cost_nanousd = None if settlement is None else settlement.cost_nanousd
     wire.headers.fields = tuple(fields + budget_fields(call, figures, cost_nanousd))
 
 
@@ -120,12 +128,23 @@ def budget_fields(call: Call, figures: Figures | None, cost_nanousd: int | None)
     if figures is not None:
         if not call.limiter.hide_amounts:
             left = max(0, figures.budget_nanousd - figures.used_nanousd)
-            fields.append((b"x-budget-limit", dollars(figures.budget_nanousd).encode()))
+            fields.append((b"x-budget-limit", _amount(figures.budget_nanousd)))
             fields.append((b"x-budget-remaining", dollars(left).encode()))
-        fields.append((b"x-budget-reset", rfc3339(figures.window.end_us).encode()))
+        fields.append((b"x-budget-reset", _moment(figures.window.end_us)))
     if cost_nanousd is not None and not call.limiter.hide_amounts:
         fields.append((b"x-request-cost", dollars(cost_nanousd).encode()))
     return fields
+
+
+@lru_cache(maxsize=1_024)
+def _amount(nanousd: int) -> bytes:
+    """Budgets are the same from call to call, as the ends of windows are."""
+    return dollars(nanousd).encode()
+
+
+@lru_cache(maxsize=1_024)
+def _moment(us: int) -> bytes:
+    return rfc3339(us).encode()
 
 
 def _kind(call: Call) -> str:

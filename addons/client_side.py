@@ -16,6 +16,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
+    ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )
@@ -48,7 +49,7 @@ class ClientSide(JoinedReads, Http1Server):
         super().__init__(context)
         self._peer = peer
         self._closes = False
-        self._is_http10 = False
+        self._is_http10 = self._is_chunked = False
         self._body_bytes = 0
         self._discarded = 0
 
@@ -120,23 +121,42 @@ class ClientSide(JoinedReads, Http1Server):
             yield from super().wait(event)
 
     def send(self, event: HttpEvent) -> Commands:
-        if isinstance(event, ResponseProtocolError):
-            yield from self._end_badly(event.code)
-            return
-        is_head = self.request is not None and self.request.method == "HEAD"
-        if is_head and isinstance(event, ResponseData):
+        if isinstance(event, ResponseHeaders):
+            yield from self._send_head(event)
+        elif isinstance(event, ResponseData):
             # Answers of our own have a body; after HEAD a client would take it for the next answer.
-            return
-        if isinstance(event, ResponseHeaders) and event.response.status_code >= 200:
+            if event.data and not self._is_head:
+                chunk = b"%x\r\n%b\r\n" % (len(event.data), event.data) if self._is_chunked else event.data
+                yield commands.SendData(self.conn, self.with_waiting(chunk))
+        elif isinstance(event, ResponseEndOfMessage):
+            if self._is_chunked and not self._is_head:
+                yield commands.SendData(self.conn, b"0\r\n\r\n")
+            yield from self.mark_done(response=True)
+        elif isinstance(event, ResponseProtocolError):
+            yield from self._end_badly(event.code)
+
+    def _send_head(self, event: ResponseHeaders) -> Commands:
+        self.response = response = event.response
+        fields = response.headers
+        self._is_chunked = "chunked" in fields.get("transfer-encoding", "").lower()
+        waits = False
+        if response.status_code >= 200:
             self._closes = self._closes or self._peer.is_last
             if self._closes:
-                event.response.headers["connection"] = "close"
-            if self._is_http10 and "transfer-encoding" in event.response.headers:
-                del event.response.headers["transfer-encoding"]
-            if not (event.end_stream or event.response.stream or is_head):
-                yield from self.joined(super().send(event), is_first=True)
-                return
-        yield from self.joined(super().send(event), is_first=False)
+                fields["connection"] = "close"
+            if self._is_http10 and "transfer-encoding" in fields:
+                del fields["transfer-encoding"]
+                self._is_chunked = False
+            waits = not (event.end_stream or response.stream or self._is_head)
+        head = http1.assemble_response_head(response)
+        if waits:
+            self.waiting = head
+        else:
+            yield commands.SendData(self.conn, head)
+
+    @property
+    def _is_head(self) -> bool:
+        return self.request is not None and self.request.data.method == b"HEAD"
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         self.request_done = self.request_done or request
@@ -161,6 +181,9 @@ class ClientSide(JoinedReads, Http1Server):
     def _reads_until_closed(self) -> bool:
         if self.request is None or self.response is None:
             return True
+        given = self.response.headers
+        if "content-length" in given and "transfer-encoding" not in given:
+            return False
         try:
             return http1.expected_http_body_size(self.request, self.response) == -1
         except ValueError:

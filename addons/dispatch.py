@@ -1,13 +1,13 @@
 """Hooks through a table: for each, the addons that have it, looked up once.
 
 mitmproxy asks every addon of its chain for every hook, and asks them all again for an `update` that nobody here wants;
-half of its time goes there. An addon that raises is logged and passed over, as mitmproxy does: whoever must not fail open
-guards his own hooks.
+half of its time goes there. A hook that has nothing to wait for is called without a task. An addon that raises is logged
+and passed over, as mitmproxy does: whoever must not fail open guards his own hooks.
 """
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import fields
 
 from mitmproxy import exceptions, hooks
@@ -29,13 +29,37 @@ class Dispatch:
         """From now on the manager's hooks come here."""
         vars(manager)["handle_lifecycle"] = self.trigger
         vars(manager)["trigger_event"] = self.trigger
+        vars(manager)["begin"] = self.begin
 
     async def trigger(self, event: hooks.Hook) -> None:
         """Call all hooks of this kind, in the order of the chain."""
+        rest = self.begin(event)
+        if rest is not None:
+            await rest
+
+    def begin(self, event: hooks.Hook) -> Coroutine[object, object, None] | None:
+        """The same, up to the first hook that waits: what is to be awaited then, or None where all is done."""
         names, calls = self._table.get(type(event)) or self._look_up(type(event))
-        for call in calls:
+        arguments = [getattr(event, name) for name in names]
+        for index, call in enumerate(calls):
             try:
-                result = call(*[getattr(event, name) for name in names])
+                result = call(*arguments)
+                if result is not None and inspect.isawaitable(result):
+                    return self._rest(event, result, arguments, calls[index + 1 :])
+            except exceptions.AddonHalt:
+                return None
+            except Exception:
+                log.exception("A hook has raised: %s.", event.name)
+        return None
+
+    async def _rest(
+        self, event: hooks.Hook, begun: Awaitable[object], arguments: list[object], calls: Sequence[Hook]
+    ) -> None:
+        result: object = begun
+        for call in (None, *calls):
+            try:
+                if call is not None:
+                    result = call(*arguments)
                 if result is not None and inspect.isawaitable(result):
                     await result
             except exceptions.AddonHalt:
@@ -51,3 +75,9 @@ class Dispatch:
         )
         self._table[kind] = entry
         return entry
+
+
+def begin(manager: AddonManager, event: hooks.Hook) -> Coroutine[object, object, None] | None:
+    """Trigger a hook of a manager that was taken over; see `Dispatch.begin`."""
+    begun: Coroutine[object, object, None] | None = vars(manager)["begin"](event)
+    return begun

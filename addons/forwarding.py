@@ -66,8 +66,9 @@ class Bodies:
             call.clamped_to = tokens
         return None if raw is call.body else raw
 
-    def refused_usage(self, call: Call) -> None:
-        """The upstream does not know `stream_options`: the next call of this model goes without."""
+    def refused_usage(self, call: Call, response: http.Response) -> None:
+        """The upstream does not know `stream_options`: the client tries again, and the next call goes without."""
+        response.headers["x-should-retry"] = "true"
         self._refusing[call.limiter.key, call.asked_model] = None
         if len(self._refusing) > _REMEMBERED_MAX:
             del self._refusing[next(iter(self._refusing))]

@@ -9,7 +9,9 @@ from addons import headers, refusals
 from addons.endpoints import SAFE_METHODS
 from addons.exposure import Bounds
 from addons.http1 import attach
+from addons.paths import Place
 from addons.refusals import Refusal
+from metering.settings import Settings
 
 READ_BYTES_MAX = 65_536
 _MEGABYTE = 1_048_576
@@ -20,7 +22,8 @@ _READABLE = ("limiter_not_found", "limiter_inactive", "invalid_path")
 def refusal_of(request: http.Request, bounds: Bounds) -> Refusal | None:
     """Why no request like this is served, whichever limiter it is for."""
     given = request.headers
-    if "upgrade" in given:
+    names = {name.lower() for name, _ in given.fields}
+    if b"upgrade" in names:
         return refusals.websocket_not_supported()
     if request.data.authority:
         return refusals.invalid_path("Only a path is accepted as the target of a request.")
@@ -28,13 +31,26 @@ def refusal_of(request: http.Request, bounds: Bounds) -> Refusal | None:
         return refusals.invalid_request("A header contains a line break or a NUL.")
     if request.method in SAFE_METHODS and not has_body(request):
         return None
-    if given.get("content-encoding", "identity").strip(" \t").lower() not in ("", "identity"):
+    if b"content-encoding" in names and not _is(given["content-encoding"], "", "identity"):
         return refusals.unsupported_encoding()
-    if given.get("transfer-encoding", "chunked").strip(" \t").lower() != "chunked":
+    if b"transfer-encoding" in names and not _is(given["transfer-encoding"], "chunked"):
         return refusals.unsupported_encoding()
     if declared_bytes(request) > bounds.body_bytes:
         return refusals.body_too_large(bounds.body_bytes // _MEGABYTE)
     return None
+
+
+def _is(coding: str, *allowed: str) -> bool:
+    return coding.strip(" \t").lower() in allowed
+
+
+def elsewhere(place: Place, settings: Settings) -> Refusal | http.Response:
+    """The answer to a path that is no limiter's."""
+    if place is Place.HEALTH:
+        return refusals.healthy()
+    if place is Place.SERVICE:
+        return refusals.service_elsewhere(settings.stats_host, settings.stats_port)
+    return refusals.not_found()
 
 
 def refuse(flow: http.HTTPFlow, refusal: Refusal) -> None:

@@ -5,9 +5,9 @@ BaseException leaves. So nothing leaves a guarded hook but the wish to end the p
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Protocol
+from typing import Any, Protocol
 
 from mitmproxy import http
 
@@ -22,34 +22,31 @@ class FailsClosed(Protocol):
     def fail(self, flow: http.HTTPFlow) -> None: ...
 
 
-def guarded[Addon: FailsClosed](
-    hook: Callable[[Addon, http.HTTPFlow], None],
-) -> Callable[[Addon, http.HTTPFlow], None]:
-    """Wrap a hook."""
+Hook = Callable[[Any, http.HTTPFlow], Coroutine[object, object, None] | None]
+
+
+def guarded(hook: Hook) -> Hook:
+    """Wrap a hook. What it returns is awaited, under the same guard: a hook that has nothing to wait for returns None."""
 
     @wraps(hook)
-    def closed(addon: Addon, flow: http.HTTPFlow) -> None:
+    def closed(addon: FailsClosed, flow: http.HTTPFlow) -> Coroutine[object, object, None] | None:
         try:
-            hook(addon, flow)
+            rest = hook(addon, flow)
         except BaseException as fault:  # noqa: BLE001  # mitmproxy would forward what is not refused here.
             _refuse(addon, flow, hook.__name__, fault)
+            return None
+        return None if rest is None else _guard(addon, flow, hook.__name__, rest)
 
     return closed
 
 
-def guarded_async[Addon: FailsClosed](
-    hook: Callable[[Addon, http.HTTPFlow], Awaitable[None]],
-) -> Callable[[Addon, http.HTTPFlow], Awaitable[None]]:
-    """Wrap a hook that waits."""
-
-    @wraps(hook)
-    async def closed(addon: Addon, flow: http.HTTPFlow) -> None:
-        try:
-            await hook(addon, flow)
-        except BaseException as fault:  # noqa: BLE001  # mitmproxy would forward what is not refused here.
-            _refuse(addon, flow, hook.__name__, fault)
-
-    return closed
+async def _guard(
+    addon: FailsClosed, flow: http.HTTPFlow, name: str, rest: Coroutine[object, object, None]
+) -> None:
+    try:
+        await rest
+    except BaseException as fault:  # noqa: BLE001  # As above.
+        _refuse(addon, flow, name, fault)
 
 
 def _refuse(addon: FailsClosed, flow: http.HTTPFlow, name: str, fault: BaseException) -> None:

@@ -8,7 +8,7 @@ without an answer.
 import h11
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
 from addons.refusals import Refusal
@@ -32,7 +32,16 @@ def attached(request: http.Request) -> Refusal | None:
 class JoinedReads(Http1Connection):
     """Hands on the data of one network read at once; mitmproxy would handle each chunk apart."""
 
-    _waiting = b""
+    waiting = b""
+    """The head of a message that is whole, until the first part of its body is sent."""
+
+    def handle_event(self, event: events.Event) -> Commands:
+        """Neither side ever waits for what it commands, so nothing has to be kept for later."""
+        if isinstance(event, HttpEvent):
+            return self.send(event)
+        if isinstance(event, events.DataReceived):
+            self.buf += event.data
+        return self.state(event)
 
     def read_body(self, event: events.Event) -> Commands:
         pieces, has_ended, failure = [], False, None
@@ -73,21 +82,12 @@ class JoinedReads(Http1Connection):
             wrong = self.ReceiveProtocolError(self.stream_id, f"HTTP/1 protocol error: {failure}", code=code)
             yield ReceiveHttp(wrong)
 
-    def joined(self, sent: Commands, *, is_first: bool) -> Commands:
-        """What is sent, but the first part waits and goes out with the next: one packet, not two.
-
-        Only for messages that are whole: their parts follow each other at once.
-        """
-        for command in sent:
-            if not isinstance(command, commands.SendData):
-                yield command
-            elif is_first:
-                self._waiting = command.data
-            else:
-                if self._waiting:
-                    command.data = self._waiting + command.data
-                    self._waiting = b""
-                yield command
+    def with_waiting(self, data: bytes) -> bytes:
+        """These bytes behind the head that waits for them: one packet, not two."""
+        if not self.waiting:
+            return data
+        waiting, self.waiting = self.waiting, b""
+        return waiting + data
 
     def take(self, data: bytes) -> Commands:
         """Hand on a part of the body."""

@@ -4,22 +4,18 @@ A header look-up without converting every name of the message, hooks without a w
 options as plain attributes. Our own mitmproxy and `mitmdump -s` both profit; nothing here decides anything.
 """
 
-import asyncio
-from collections.abc import Coroutine
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from types import SimpleNamespace
 
 from mitmproxy import flow, http
 from mitmproxy.hooks import Hook
 from mitmproxy.options import Options
-from mitmproxy.proxy import commands, server
+from mitmproxy.proxy import commands
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
-from mitmproxy.utils import asyncio_utils
 
-_running: set[asyncio.Task[None]] = set()
-"""Tasks of hooks that wait: the event loop alone would not keep them."""
+from addons.turns import drain_writers, server_event
 
 
 def lighten(options: Options) -> None:
@@ -27,7 +23,8 @@ def lighten(options: Options) -> None:
     for name, method in _OF_HEADERS.items():
         setattr(http.Headers, name, method)
     setattr(http.MessageData, "__post_init__", _unchecked)  # noqa: B010  # It is not declared where there is `-O`.
-    vars(server)["asyncio_utils"] = SimpleNamespace(**{**vars(asyncio_utils), "create_task": _create_task})
+    for method in (server_event, drain_writers):
+        setattr(ProxyConnectionHandler, method.__name__, method)
     setattr(ProxyConnectionHandler, "handle_hook", _handle_hook)  # noqa: B010  # It is a method, not a field.
     setattr(Hook, "__new__", _new)  # noqa: B010  # It is a method, not a field.
     setattr(Context, "fork", _fork)  # noqa: B010  # It is a method, not a field.
@@ -45,10 +42,15 @@ def _unchecked(_message: http.MessageData) -> None:
 
 
 def _get_all(headers: http.Headers, name: str | bytes) -> list[str]:
-    wanted = (name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")).lower()
+    wanted = _lowered(name)
     return [
         value.decode("utf-8", "surrogateescape") for key, value in headers.fields if key.lower() == wanted
     ]
+
+
+@lru_cache(maxsize=1_024)
+def _lowered(name: str | bytes) -> bytes:
+    return (name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")).lower()
 
 
 def _get(headers: http.Headers, name: str | bytes, default: object = None) -> object:
@@ -63,22 +65,16 @@ def _getitem(headers: http.Headers, name: str | bytes) -> str:
 
 
 def _contains(headers: http.Headers, name: object) -> bool:
-    return isinstance(name, str | bytes) and bool(_get_all(headers, name))
+    if not isinstance(name, str | bytes):
+        return False
+    wanted = _lowered(name)
+    for key, _ in headers.fields:  # noqa: SIM110  # A generator would take longer than the look.
+        if key.lower() == wanted:
+            return True
+    return False
 
 
 _OF_HEADERS = {"get_all": _get_all, "get": _get, "__getitem__": _getitem, "__contains__": _contains}
-
-
-def _create_task(
-    coroutine: Coroutine[object, object, None], *, name: str, keep_ref: bool, client: object = None
-) -> asyncio.Task[None]:
-    """Without the name, the time and the address that mitmproxy notes for whoever looks at its tasks."""
-    del name, client
-    task = asyncio.create_task(coroutine)
-    if keep_ref and not task.done():
-        _running.add(task)
-        task.add_done_callback(_running.discard)
-    return task
 
 
 async def _handle_hook(handler: ProxyConnectionHandler, hook: commands.StartHook) -> None:

@@ -16,23 +16,23 @@ if __name__.startswith("__mitmproxy_script__"):
     sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry).resolve() != ROOT / "addons")]
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import partial
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons import answers, gate, refusals
 from addons.calls import Call, End
 from addons.client_side import ClientSide
+from addons.conversation import Conversation
 from addons.endpoints import Kind
 from addons.exposure import Phase
 from addons.forwarding import forward
-from addons.guards import guarded, guarded_async
+from addons.guards import guarded
 from addons.http1 import attach
 from addons.lighter import with_plain_options
 from addons.paths import PathError, Place, Route, read_path
@@ -86,8 +86,7 @@ class Limiter:
         peer = self.run.peers.find(context.client.id)
         if layer.layer is None and peer is not None:
             with_plain_options(context)
-            layer.layer = spoken = HttpLayer(context, HTTPMode.transparent)
-            spoken.connections[context.client] = ClientSide(context.fork(), peer)
+            layer.layer = Conversation(context, ClientSide(context.fork(), peer))
 
     @guarded
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -112,14 +111,14 @@ class Limiter:
         except PathError as wrong:
             return refusals.invalid_path(str(wrong))
         if isinstance(route, Place):
-            return _elsewhere(route, run.settings)
+            return gate.elsewhere(route, run.settings)
         tenant = run.desk.gate(route)
         if isinstance(tenant, Refusal):
             return tenant
         flow.metadata["route"] = route, tenant
         return None
 
-    @guarded_async
+    @guarded
     async def request(self, flow: http.HTTPFlow) -> None:
         """The request is whole: hold its money, then let it go."""
         if flow.response or flow.error:
@@ -176,28 +175,33 @@ class Limiter:
             flow.kill()
         self.run.cut_upstream(flow.client_conn)
 
-    @guarded_async
-    async def response(self, flow: http.HTTPFlow) -> None:
+    @guarded
+    def response(self, flow: http.HTTPFlow) -> Coroutine[object, object, None] | None:
         """The answer is whole: charge it, before the client has any of it unless it was streamed."""
         call: Call | None = flow.metadata.get(CALL)
         if call is None or flow.response is None:
-            return
+            return None
         if FAILED in flow.metadata:
             # mitmproxy has put the upstream's body into our refusal.
             flow.response = refusals.answer(refusals.limiter_unavailable())
-            return
-        if call.is_streamed:
+        elif call.is_streamed:
             self.run.settling.finish(call, End.ANSWERED)
-            return
-        if call.is_over:
-            return
-        await answers.read(call, flow.response)
+        elif not call.is_over:
+            reading = answers.read(call, flow.response)
+            if reading is not None:
+                return self._charge_once_read(call, flow.response, reading)
+            self._charge(call, flow.response)
+        return None
+
+    async def _charge_once_read(self, call: Call, response: http.Response, reading: Awaitable[None]) -> None:
+        await reading
+        self._charge(call, response)
+
+    def _charge(self, call: Call, response: http.Response) -> None:
         settlement = self.run.settling.finish(call, End.ANSWERED)
-        cost = None if settlement is None else settlement.cost_nanousd
-        answers.finish(call, flow.response, self.run.figures(call), cost)
+        answers.finish(call, response, self.run.figures(call), settlement)
         if answers.refuses_usage(call):
-            self.run.bodies.refused_usage(call)
-            flow.response.headers["x-should-retry"] = "true"
+            self.run.bodies.refused_usage(call, response)
 
     @guarded
     def error(self, flow: http.HTTPFlow) -> None:
@@ -236,14 +240,6 @@ class Limiter:
             self.run.settling.finish(call, End.FAULT)
         flow.metadata[FAILED] = True
         flow.response = refusals.answer(refusals.limiter_unavailable())
-
-
-def _elsewhere(place: Place, settings: Settings) -> Refusal | http.Response:
-    if place is Place.HEALTH:
-        return refusals.healthy()
-    if place is Place.SERVICE:
-        return refusals.service_elsewhere(settings.stats_host, settings.stats_port)
-    return refusals.not_found()
 
 
 addons = [Limiter()]

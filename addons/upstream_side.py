@@ -13,6 +13,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestData,
     RequestEndOfMessage,
     RequestHeaders,
     ResponseHeaders,
@@ -34,11 +35,20 @@ class UpstreamSide(JoinedReads, Http1Client):
 
     def send(self, event: HttpEvent) -> Commands:
         if isinstance(event, RequestHeaders):
+            self.stream_id, self.request = event.stream_id, event.request
             self._peer.enter(Phase.WAITING)
-        is_first = isinstance(event, RequestHeaders) and not event.end_stream
-        yield from self.joined(super().send(event), is_first=is_first)
-        if isinstance(event, RequestEndOfMessage):
+            head = http1.assemble_request_head(event.request)
+            if event.end_stream:
+                yield commands.SendData(self.conn, head)
+            else:
+                self.waiting = head
+        elif isinstance(event, RequestData):
+            yield commands.SendData(self.conn, self.with_waiting(event.data))
+        elif isinstance(event, RequestEndOfMessage):
+            yield from self.mark_done(request=True)
             self._peer.is_sent = True
+        else:
+            yield commands.CloseConnection(self.conn)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if not isinstance(event, events.DataReceived):
