@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 EVENT_BYTES_MAX = 16 * 2**20
 
+_SHORT_BYTES_MAX = 64 * 1024
+
 BOM = b"\xef\xbb\xbf"
 
 _END = re.compile(rb"\n\n|\n\r\n?|\r\r\n?")
@@ -67,6 +69,26 @@ class EventSplitter:
         self._searched = len(self._held)
         self._give_up_if_too_long(events)
         return events
+
+    def run(self, data: bytes) -> bytes | None:
+        """The events that these bytes complete, in one piece; None where `feed` has to take them.
+
+        That is where there are CRs, too many LFs, or an event that is long already.
+        """
+        if self.torn or self._after_cr or len(self._held) > _SHORT_BYTES_MAX or b"\r" in data:
+            return None
+        whole = bytes(self._held + data) if self._held else data
+        end = whole.rfind(b"\n\n") + 2
+        if b"\n\n\n" in whole or b"\r" in self._held:
+            return None
+        self._held = bytearray(whole[end:] if end > 1 else whole)
+        self._searched = len(self._held)
+        return whole[:end] if end > 1 else b""
+
+    @staticmethod
+    def split(run: bytes) -> list[bytes]:
+        """The events of a run."""
+        return [event + b"\n\n" for event in run.split(b"\n\n")[:-1]]
 
     def finish(self) -> list[bytes]:
         """What came after the last complete event: servers forget the last blank line."""

@@ -21,12 +21,14 @@ from metering.reading.families import shape_of
 from metering.reading.framing import JsonSplitter, parse, splitter_for
 from metering.reading.shape import ANSWERS, Answer, is_error
 from metering.reading.values import Wire, record
-from metering.reading.withholding import is_usage_chunk, without_null_usage
+from metering.reading.withholding import is_usage_chunk, without_null_usage, without_null_usages
 from metering.sse import EventSplitter, is_error_event
 from metering.usage import Reading, Usage
 
 KEPT_BYTES_MAX = 8 * 2**20
 
+_USAGE_KEY = b'"usage"'
+_IS_NULL = b":null"
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 _NULL = re.compile(rb"\s*:\s*null\b")
 _DONE = b"[DONE]"
@@ -115,7 +117,13 @@ class StreamReader:
 
     def _take(self, splitter: EventSplitter | JsonSplitter, data: bytes) -> list[bytes]:
         was_torn = splitter.torn
-        events = splitter.feed(data)
+        if isinstance(splitter, EventSplitter) and (run := splitter.run(data)) is not None:
+            passed_whole = self._pass_whole(run)
+            if passed_whole is not None:
+                return [passed_whole]
+            events = splitter.split(run)
+        else:
+            events = splitter.feed(data)
         passed = []
         for index, event in enumerate(events):
             is_open = splitter.torn and index == len(events) - 1
@@ -126,6 +134,22 @@ class StreamReader:
             if not is_open:
                 self._salvage()
             was_torn = is_open
+        return passed
+
+    def _pass_whole(self, run: bytes) -> bytes | None:
+        """What goes on of a run of events, of which none may matter; None where one may."""
+        if self._watching or _DONE in run or any(needle in run for needle in self._shape.needles):
+            return None
+        for key in self._shape.keys:
+            if run.count(key) != run.count(key + _IS_NULL):
+                return None
+        usages = run.count(_USAGE_KEY)
+        if usages != run.count(_USAGE_KEY + _IS_NULL):
+            return None
+        passed = without_null_usages(run) if usages and self._withholds else run
+        if passed is not None:
+            self._keep(run)
+            self._dropped = False
         return passed
 
     def _pass(self, splitter: EventSplitter | JsonSplitter, event: bytes) -> bytes:
@@ -161,7 +185,8 @@ class StreamReader:
         for key in self._shape.keys:
             if (found := event.rfind(key)) >= 0 and not _NULL.match(event, found + len(key)):
                 return True
-        return _USAGE.search(event) is not None
+        found = event.find(_USAGE_KEY)
+        return found >= 0 and _USAGE.search(event, found) is not None
 
     def _fold(self, document: Wire, is_an_error: bool) -> None:
         step = self._shape.fold(self._answer, document)

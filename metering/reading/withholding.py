@@ -10,6 +10,8 @@ import re
 from metering.reading.values import Wire
 
 _KEY = b'"usage"'
+_AT_THE_END = re.compile(rb',"usage":null((?:,"[^"\\\n]*":(?:"[^"\\\n]*"|[\w.+-]+))*\}\n\n)')
+"""The member before none but plain ones, up to the end of its event: it stands at the top level."""
 _FLAT_TAIL = re.compile(rb'(?:\s*,\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[\w.+-]+))*\s*}\s*\Z')
 """Plain members up to the end of an event: what stands before them is at the top level."""
 
@@ -38,6 +40,12 @@ def without_null_usage(event: bytes) -> bytes:
         elif depth == 1 and token[0] == _KEY and (null := _NULL.match(event, token.end())):
             return _without(event, token.start(), null.end())
     return event
+
+
+def without_null_usages(run: bytes) -> bytes | None:
+    """The same of a run of events; None where each has to be looked at by itself."""
+    cut, count = _AT_THE_END.subn(rb"\1", run)
+    return cut if count == run.count(_KEY) else None
 
 
 def _without(event: bytes, start: int, end: int) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from metering.asks import Family
 from metering.reading import StreamReader
 from metering.reading.stream import KEPT_BYTES_MAX
+from metering.sse import EventSplitter
 from metering.usage import Reading, Usage
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -556,3 +557,43 @@ def test_any_split_of_a_stream_gives_the_same_usage_and_the_same_bytes(
     assert withholds or expected == stream
     assert split.reading == whole.reading
     assert split.reading.usage is not None and split.reading.usage.output_tokens == 4
+
+
+EVENTS = st.lists(
+    st.sampled_from(
+        [
+            chunk("a"),
+            chunk("b", usage=None),
+            b'data: {"choices":[{"index":0,"delta":{"content":"c"}}],"usage":null,"obfuscation":"x"}\n\n',
+            b'data: {"usage":null,"choices":[{"delta":{"content":"d"},"usage":null}]}\n\n',
+            b'data: {"choices":[{"delta":{"content":"\\"usage\\":null"}}] , "usage" : null }\n\n',
+            b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n',
+            b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}\n\n',
+            b"data: [DONE]\n\n",
+            b': a comment,"usage":null}\n\n',
+            b"\n",
+            b"data: {}\r\n\r\n",
+            b'event: x\ndata: {"a":1,\ndata: "usage":null}\n\n',
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(events=EVENTS, size=st.sampled_from([1, 7, 100, 1_400, 10_000]), withhold=st.booleans())
+def test_a_run_of_events_is_read_as_they_are_one_by_one(
+    events: list[bytes], size: int, withhold: bool
+) -> None:
+    body = chunk("first") + b"".join(events)
+
+    def played() -> tuple[bytes, object, object, bytes]:
+        reader = StreamReader(Family.CHAT, withhold_usage=withhold)
+        parts = [part for at in range(0, len(body), size) for part in reader.feed(body[at : at + size])]
+        passed = b"".join(parts + reader.end())
+        return passed, reader.reading, reader.partial_usage, b"".join(reader.kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventSplitter, "run", lambda _splitter, _data: None)
+        one_by_one = played()
+
+    assert played() == one_by_one
