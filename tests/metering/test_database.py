@@ -13,6 +13,7 @@ import pytest
 
 import metering
 from metering import schema
+from metering.clock import monotonic_s
 from metering.database import Database, immediate, is_of_the_store
 from metering.errors import StoreError
 from metering.ledger import Ledger
@@ -306,7 +307,8 @@ def test_a_long_reader_keeps_nobody_waiting_and_his_wal_is_cut_when_he_is_gone(
 ) -> None:
     limiter = books.limiter()
     monkeypatch.setattr("metering.database._WAL_LARGE_BYTES", 0)
-    with Ledger(Database(books.database.path, busy_timeout_s=3_600), books.worker.name) as patient:
+    started_s = monotonic_s()
+    with Ledger(Database(books.database.path, busy_timeout_s=20), books.worker.name) as patient:
         with closing(books.database.open_reader()) as reader:
             reader.execute("begin")
             assert reader.execute("select count(*) from requests").fetchone() == (0,)
@@ -316,6 +318,7 @@ def test_a_long_reader_keeps_nobody_waiting_and_his_wal_is_cut_when_he_is_gone(
             assert books.database.wal_bytes() > 0
             assert reader.execute("select count(*) from requests").fetchone() == (0,)
         patient.checkpoint()
+    assert monotonic_s() - started_s < 20
     assert books.database.wal_bytes() == 0
     assert books.figures(limiter) == (30, 0, 3, 45)
 
