@@ -138,6 +138,8 @@ class StreamReader:
 
     def _pass_whole(self, run: bytes) -> bytes | None:
         """What goes on of a run of events, of which none may matter; None where one may."""
+        if not run:
+            return run
         if self._watching or _DONE in run or any(needle in run for needle in self._shape.needles):
             return None
         for key in self._shape.keys:

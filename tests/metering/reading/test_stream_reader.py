@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from metering.asks import Family
@@ -559,6 +559,7 @@ def test_any_split_of_a_stream_gives_the_same_usage_and_the_same_bytes(
     assert split.reading.usage is not None and split.reading.usage.output_tokens == 4
 
 
+USAGE_CHUNK = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
 EVENTS = st.lists(
     st.sampled_from(
         [
@@ -567,7 +568,7 @@ EVENTS = st.lists(
             b'data: {"choices":[{"index":0,"delta":{"content":"c"}}],"usage":null,"obfuscation":"x"}\n\n',
             b'data: {"usage":null,"choices":[{"delta":{"content":"d"},"usage":null}]}\n\n',
             b'data: {"choices":[{"delta":{"content":"\\"usage\\":null"}}] , "usage" : null }\n\n',
-            b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n',
+            USAGE_CHUNK,
             b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}\n\n',
             b"data: [DONE]\n\n",
             b': a comment,"usage":null}\n\n',
@@ -580,6 +581,7 @@ EVENTS = st.lists(
 )
 
 
+@example(events=[USAGE_CHUNK, b"\n"], size=1, withhold=True)
 @given(events=EVENTS, size=st.sampled_from([1, 7, 100, 1_400, 10_000]), withhold=st.booleans())
 def test_a_run_of_events_is_read_as_they_are_one_by_one(
     events: list[bytes], size: int, withhold: bool
