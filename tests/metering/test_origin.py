@@ -116,3 +116,25 @@ def test_a_number_is_kept_from_one_start_to_the_next_and_never_shared_with_a_cop
     backup(killed, tmp_path / "copy.db")
     assert origin._number(killed.path) == int(kept)
     assert origin._number(tmp_path / "copy.db") is None
+
+
+def test_a_process_that_ends_while_it_gives_a_number_leaves_none_that_is_wrong(
+    killed: Database, tmp_path: Path
+) -> None:
+    """Else the next start would put a -wal aside that belongs to the file."""
+    copy = tmp_path / "copy.db"
+    backup(killed, copy)
+    restore(copy, killed)
+
+    class Ended(Exception):
+        pass
+
+    class Connection:
+        def execute(self, _: str) -> None:
+            assert not (killed.locks / "origin").exists()
+            raise Ended
+
+    assert (killed.locks / "origin").exists()
+    with pytest.raises(Ended):
+        origin.adopt(Connection(), killed.path, killed.locks)  # type: ignore[arg-type]
+    assert not (killed.locks / "origin").exists()
