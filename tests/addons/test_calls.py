@@ -98,3 +98,10 @@ def test_a_stranger_who_leaves_before_anything_came_burns_no_budget(
     decided = call.end(ending)
     if ending in (End.CLIENT_LEFT, End.TIMED_OUT, End.UPSTREAM_BROKE, End.ANSWERED):
         assert decided is Verdict.RELEASE
+
+
+def test_a_success_without_output_yet_shows_that_the_upstream_takes_the_key() -> None:
+    """Who leaves then is no stranger, however new his key is here."""
+    state = {"is_sent": True, "is_known_key": False, "status": 200, "is_streamed": True, "events": []}
+    assert call_in(state).end(End.CLIENT_LEFT) is Verdict.HOLD
+    assert call_in(state | {"status": None}).end(End.CLIENT_LEFT) is Verdict.RELEASE
