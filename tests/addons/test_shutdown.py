@@ -1,9 +1,13 @@
 """SIGTERM: no new connections, time for the calls in flight, then what is left is settled, and nothing hangs."""
 
 import asyncio
+import threading
 
 import pytest
 
+from addons import settling
+from addons.calls import Call
+from metering.usage import Usage
 from scripts.standin import Answer, Received, StandIn
 from tests.addons.proxy import Proxied
 from tests.addons.wire import COST_NANOUSD, EVENTS, chat, delta, json_answer, pieces
@@ -37,8 +41,21 @@ async def test_a_call_in_flight_finishes_and_is_settled(proxy: Proxied, upstream
 
 
 async def test_what_is_not_done_within_the_grace_time_is_charged_by_estimate(
-    proxy: Proxied, upstream: StandIn
+    proxy: Proxied, upstream: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counted, really_count = threading.Event(), settling._count
+
+    def count_slowly(call: Call) -> Usage:
+        # The proxy does everything else that it does when it stops, and then waits for this.
+        asyncio.run_coroutine_threadsafe(opened_later(counted), loop)
+        counted.wait(10)
+        return really_count(call)
+
+    async def opened_later(event: threading.Event) -> None:
+        asyncio.get_running_loop().call_later(0.05, event.set)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(settling, "_count", count_slowly)
     await proxy.stop()
     proxy.set(shutdown_grace_s=0.1)
     await proxy.start()
