@@ -15,7 +15,7 @@ from addons.calls import Call, End, Verdict
 from metering.asks import Family
 from metering.charging import charge
 from metering.clock import monotonic_s
-from metering.entries import Basis, Settlement
+from metering.entries import Settlement
 from metering.estimates import estimate_usage, in_proportion, learn
 from metering.reading import Streamed, streamed_text
 from metering.usage import Reading, Usage
@@ -102,16 +102,15 @@ class Settling:
             at_us=call.admitted.admitted_at_us,
             estimate=estimate,
         )
-        basis: Basis = _BASES[found.basis]
         learned = None
-        if basis == "reported" and call.status in _SUCCESS and reading.usage is not None:
+        if found.basis == "reported" and call.status in _SUCCESS and reading.usage is not None:
             place = (call.limiter.key, call.asked_model)
             learned = learn(self._books.learned(*place), call.ask.body_bytes, found.usage, call.ask.answers)
             self._books.learn(*place, learned)
         return Settlement(
             request_id=call.admitted.request_id,
             cost_nanousd=found.cost_nanousd,
-            basis=basis,
+            basis=found.basis,
             usage=found.usage,
             model_served=found.model_served,
             price_row=found.price_row,
@@ -217,7 +216,6 @@ def _put_out(call: Call) -> Streamed:
     return streamed_text(call.family, [call.kept])
 
 
-_BASES: dict[str, Basis] = {"reported": "reported", "estimated": "estimated", "fallback": "fallback"}
 _INPUTS = (
     "input_tokens",
     "cached_tokens",

@@ -11,9 +11,9 @@ from metering.entries import Mode
 from metering.estimates import Bound, Learned, Unboundable, expected_cost, upper_bound
 from metering.facts import fact
 from metering.limiters import Limiter
+from metering.money import FUSD_PER_NANOUSD
 from metering.pricing import PriceBook, PriceRow
 
-_FEMTO_PER_NANO = 10**6
 _DEFAULT_MODELS = {
     Family.IMAGE_GENERATION: "gpt-image-1",
     Family.IMAGE_EDIT: "gpt-image-1",
@@ -70,7 +70,7 @@ def terms_of(
 
 def clamped_output(bound: Bound, held_nanousd: int, declared: int | None) -> int:
     """The output limit that what is held pays for; never above what was declared."""
-    left_fusd = (held_nanousd - bound.input_nanousd) * _FEMTO_PER_NANO
+    left_fusd = (held_nanousd - bound.input_nanousd) * FUSD_PER_NANOUSD
     tokens = max(0, left_fusd // bound.output_unit_fusd)
     return tokens if declared is None else min(tokens, declared)
 
@@ -96,7 +96,7 @@ def _strict(
         return Terms(model=model, row=row, mode="free", hold_nanousd=0)
     at_least = None
     if bound.clampable and bound.output_unit_fusd > 0:
-        at_least = bound.input_nanousd - (-bound.floor_tokens * bound.output_unit_fusd // _FEMTO_PER_NANO)
+        at_least = bound.input_nanousd - (-bound.floor_tokens * bound.output_unit_fusd // FUSD_PER_NANOUSD)
         at_least = min(at_least, bound.nanousd)
     return Terms(
         model=model,

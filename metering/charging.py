@@ -8,25 +8,19 @@ where that provider itself is the upstream; anywhere else it is kept beside ours
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from metering.asks import Ask
+from metering.entries import Basis
 from metering.facts import fact
-from metering.money import ceil_nanousd
+from metering.money import FUSD_PER_NANOUSD, ceil_nanousd
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
 from metering.pricing.row import FASTER_TIERS
 from metering.usage import Reading, Usage
 
 log = logging.getLogger(__name__)
 
-REPORTED: Final = "reported"
-ESTIMATED: Final = "estimated"
-FALLBACK: Final = "fallback"
-UNMETERED: Final = "unmetered"
-
 _BILLS_ITSELF = frozenset({"openrouter.ai", "api.x.ai"})
 """Hosts whose answers state what the call was billed at. Compared whole: a look-alike states nothing."""
-_FUSD_PER_NANOUSD = 10**6
 _PREVIEW_SEARCH = "web_search_preview"
 
 
@@ -35,7 +29,7 @@ class Charge:
     """What a call is charged, and how that came about."""
 
     cost_nanousd: int
-    basis: str
+    basis: Basis
     """`reported`: by the usage of the answer. `estimated`: by ours. `fallback`: some of it had no price."""
     price_row: str
     """The row's key, or the host whose own figure was taken."""
@@ -75,10 +69,10 @@ def charge(
     served = model_map.get(named, named)
     row, notes = _priced(book, reading.model, (asked_model, ask.model or ""), model_map, at_us)
     if billed is not None:
-        host, fusd = _host(base_host), billed * _FUSD_PER_NANOUSD
+        host, fusd = _host(base_host), billed * FUSD_PER_NANOUSD
         return Charge(
             cost_nanousd=billed,
-            basis=REPORTED,
+            basis="reported",
             price_row=host,
             model_served=served,
             usage=usage,
@@ -93,11 +87,11 @@ def charge(
         part = _cost(book.find(model, at_us), extra, None, ask, fallback)
         lines = tuple(line._replace(what=f"{model}: {line.what}") for line in part.lines)
         parts.append(part._replace(lines=lines))
-    basis = ESTIMATED if reading.usage is None else REPORTED
+    basis: Basis = "estimated" if reading.usage is None else "reported"
     return Charge(
         # All parts are summed before the one rounding.
         cost_nanousd=ceil_nanousd(sum(line.amount_fusd for part in parts for line in part.lines)),
-        basis=FALLBACK if any(part.missing for part in parts) else basis,
+        basis="fallback" if any(part.missing for part in parts) else basis,
         price_row=(row or fallback).key,
         model_served=served,
         usage=usage,

@@ -9,22 +9,18 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import orjson
 
 from metering.clock import now_us, parse_time
 from metering.errors import PriceBookError
-from metering.money import dollars
+from metering.money import FUSD_PER_NANOUSD, ceil_nanousd, dollars, exact_dollars
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
 from metering.reading import read_answer
 from metering.usage import Reading
 
 PROJECT = Path(__file__).resolve().parent.parent
-
-_PER_UNIT = {"milliseconds": ("minute", 60_000), "characters": ("million", 10**6)}
-_SINGLE = ("images", "call", "web searches", "file searches", "code sessions", "surcharge for one region")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,10 +71,10 @@ def explain(book: PriceBook, row: PriceRow, reading: Reading, tier: str | None, 
         extra = cost(other, usage, fallback=fallback, is_regional=is_regional)
         yield from ("", *_heading(other), *_position_lines(extra))
         total += sum(line.amount_fusd for line in extra.lines)
-    nanousd = -(-total // 10**6)
-    exact = total == nanousd * 10**6
+    nanousd = ceil_nanousd(total)
+    exact = total == nanousd * FUSD_PER_NANOUSD
     yield ""
-    yield f"sum      ${_plain(Fraction(total, 10**15))}"
+    yield f"sum      ${exact_dollars(total)}"
     yield f"charged  ${dollars(nanousd)}" + ("" if exact else "  (rounded up to a billionth of a dollar)")
 
 
@@ -99,17 +95,9 @@ def _position_lines(part: Cost) -> Iterator[str]:
 
 
 def _position(line: CostLine) -> str:
-    amount = _plain(Fraction(line.amount_fusd, 10**15))
-    if line.what in _SINGLE:
-        return f"{line.quantity:>12,} × ${_plain(Fraction(line.rate_fusd, 10**15))} = ${amount}"
-    unit, size = _PER_UNIT.get(line.what, ("million", 10**6))
-    return f"{line.quantity:>12,} × ${_plain(Fraction(line.rate_fusd * size, 10**15))} per {unit} = ${amount}"
-
-
-def _plain(amount: Fraction) -> str:
-    """Exact decimal text: every amount here is a whole number of femtodollars."""
-    whole, rest = divmod(amount.numerator * (10**15 // amount.denominator), 10**15)
-    return f"{whole}.{rest:015d}".rstrip("0").rstrip(".")
+    size, unit = line.unit
+    price = exact_dollars(line.rate_fusd * size) + ("" if size == 1 else f" {unit}")
+    return f"{line.quantity:>12,} × ${price} = ${exact_dollars(line.amount_fusd)}"
 
 
 def _read(raw: bytes) -> Reading:

@@ -7,7 +7,8 @@ Rates are femtodollars (10⁻¹⁵ USD) per unit. What a call costs is summed in
 from decimal import Decimal
 
 NANO = 10**9
-_FEMTO_PER_NANO = 10**6
+FUSD_PER_NANOUSD = 10**6
+FUSD_PER_DOLLAR = 10**15
 _PLACES = 9
 _SHOWN_PLACES = 2
 
@@ -38,9 +39,14 @@ def parse_dollars(amount: Decimal | int) -> int:
 
 def dollars(nanousd: int) -> str:
     """Exact decimal text without exponent or trailing zeros: `0.000325`, `20`, `-1.5`."""
-    whole, rest = divmod(abs(nanousd), NANO)
-    text = f"{whole}.{rest:0{_PLACES}d}".rstrip("0").rstrip(".")
+    text = exact_dollars(abs(nanousd) * FUSD_PER_NANOUSD)
     return f"-{text}" if nanousd < 0 else text
+
+
+def exact_dollars(fusd: int) -> str:
+    """The same of femtodollars, which prices are in; not below zero."""
+    whole, rest = divmod(fusd, FUSD_PER_DOLLAR)
+    return f"{whole}.{rest:015d}".rstrip("0").rstrip(".")
 
 
 def shown(nanousd: int, *, grouped: bool = False) -> str:
@@ -60,4 +66,4 @@ def shown(nanousd: int, *, grouped: bool = False) -> str:
 
 def ceil_nanousd(fusd: int) -> int:
     """Nanodollars of an amount in femtodollars, rounded upwards: the one rounding of a call's cost."""
-    return -(-fusd // _FEMTO_PER_NANO)
+    return -(-fusd // FUSD_PER_NANOUSD)

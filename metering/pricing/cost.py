@@ -25,6 +25,11 @@ class CostLine(NamedTuple):
     rate_fusd: int
     amount_fusd: int
 
+    @property
+    def unit(self) -> tuple[int, str]:
+        """What its price is listed by: so many, in words."""
+        return _UNITS.get(self.what, (10**6, "per million"))
+
 
 class Cost(NamedTuple):
     """A cost and how it came about."""
@@ -61,17 +66,22 @@ def cost(
         rate = otherwise or 0 if price is None else price
         lines.append(CostLine(what, quantity, rate, quantity * rate))
     if is_regional and row.fees.regional_percent:
-        tokens = sum(line.amount_fusd for line in lines if line.what not in _NO_TOKENS)
+        tokens = sum(line.amount_fusd for line in lines if line.what not in _UNITS)
         more = -(-tokens * row.fees.regional_percent // 100)
-        lines.append(CostLine("surcharge for one region", 1, more, more))
+        lines.append(CostLine(_SURCHARGE, 1, more, more))
     total_fusd = sum(line.amount_fusd for line in lines)
     notes = tuple(_notes(row, tier, usage))
     return Cost(ceil_nanousd(total_fusd), tuple(lines), tuple(missing), notes)
 
 
-_NO_TOKENS = frozenset(
-    {"milliseconds", "characters", "images", "call", "web searches", "file searches", "code sessions"}
-)
+_SURCHARGE = "surcharge for one region"
+_SINGLE = ("images", "call", "web searches", "file searches", "code sessions", _SURCHARGE)
+_UNITS = {
+    "milliseconds": (60_000, "per minute"),
+    "characters": (10**6, "per million characters"),
+    **dict.fromkeys(_SINGLE, (1, "each")),
+}
+"""Of what is no token."""
 _Position = tuple[str, int, int | None, int | None]
 """What, how many, at which rate, and at which rate of the fallback where there is none."""
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
+from metering.money import FUSD_PER_NANOUSD
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
 from metering.report_calls import CallRow
 from metering.usage import Usage
+from stats_service.pages.formats import exact, exact_price
 
-_SINGLE = ("images", "call", "web searches", "file searches", "code sessions")
-_PER = {"milliseconds": (60_000, "minute"), "characters": (10**6, "million characters")}
 _REASONS = {
     "estimated": "The answer did not say what it used, so its tokens were counted here.",
     "fallback": "The model, or a part of the answer, had no price: charged at the price book's fallback.",
@@ -100,7 +99,7 @@ def explain(
     notes.append(f"Price row {row.key}: {row.source}, checked {row.checked.isoformat()}.")
     notes.extend(part.notes)
     total = sum(line.amount_fusd for line in part.lines)
-    return Explanation([_line(line) for line in part.lines], total != part.nanousd * 10**6, notes)
+    return Explanation([_line(line) for line in part.lines], total != part.nanousd * FUSD_PER_NANOUSD, notes)
 
 
 def _matching(book: PriceBook, row: PriceRow, usage: Usage, call: Call) -> Cost | None:
@@ -127,20 +126,10 @@ def _notes(call: Call, price_row: str, provider_nanousd: int | None) -> Iterator
     if call.bound_exceeded:
         yield "It cost more than the bound that strict enforcement had computed for it."
     if provider_nanousd is not None and provider_nanousd != call.cost_nanousd:
-        yield f"The provider says that it billed {_plain(Fraction(provider_nanousd, 10**9))}."
+        yield f"The provider says that it billed {exact(provider_nanousd)}."
 
 
 def _line(line: CostLine) -> Line:
-    if line.what in _SINGLE or line.rate_fusd == line.amount_fusd:
-        size, unit = 1, "each"
-    else:
-        size, unit = _PER.get(line.what, (10**6, "million"))
-    price = f"{_plain(Fraction(line.rate_fusd * size, 10**15))} {'' if unit == 'each' else 'per '}{unit}"
-    return Line(line.what, line.quantity, price, _plain(Fraction(line.amount_fusd, 10**15)))
-
-
-def _plain(dollars: Fraction) -> str:
-    """Each digit that there is, and at least two decimals."""
-    whole, rest = divmod(dollars.numerator * (10**15 // dollars.denominator), 10**15)
-    decimals = f"{rest:015d}".rstrip("0")
-    return f"${whole:,}.{decimals:0<2}"
+    size, unit = line.unit
+    price = f"{exact_price(line.rate_fusd * size)} {unit}"
+    return Line(line.what, line.quantity, price, exact_price(line.amount_fusd))

@@ -6,7 +6,7 @@ below it (`$1,204.50`, `$0.000325`), and from a million up no cents. Whoever nee
 """
 
 from metering.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, at
-from metering.money import NANO, dollars
+from metering.money import FUSD_PER_NANOUSD, NANO, exact_dollars
 from metering.periods import Period
 
 _DIGITS = 3
@@ -54,8 +54,13 @@ def axis(nanousd: int, step_nanousd: int) -> str:
 
 def exact(nanousd: int) -> str:
     """All digits there are, and at least two decimals: `$0.000325128`, `$20.00`."""
-    whole, _, decimals = dollars(abs(nanousd)).partition(".")
-    return f"{'-' if nanousd < 0 else ''}${int(whole):,}.{decimals:0<2}"
+    return f"{'-' if nanousd < 0 else ''}{exact_price(abs(nanousd) * FUSD_PER_NANOUSD)}"
+
+
+def exact_price(fusd: int) -> str:
+    """The same of femtodollars, which prices are in: `$0.075`, `$2.50`."""
+    whole, _, decimals = exact_dollars(fusd).partition(".")
+    return f"${int(whole):,}.{decimals:0<2}"
 
 
 def count(number: int) -> str:

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from metering.clock import DAY_US, at
 from metering.errors import PriceBookError
 from metering.pricing import PriceBook, PriceRow
 from metering.pricing.rates import Rates
-from stats_service.pages.formats import compact
+from stats_service.pages.formats import compact, exact_price
 from stats_service.pages.query import Pages, Query
 from stats_service.pages.site import Site
 
@@ -132,16 +131,18 @@ def _others(row: PriceRow, rates: Rates) -> Iterator[str]:
         if own is not None and own != like and (name != "cache_write_long" or own != rates.cache_write):
             yield f"{text} {_million(own)}"
     if rates.millisecond is not None:
-        yield f"{_dollars(rates.millisecond * 60_000)} per minute"
+        yield f"{exact_price(rates.millisecond * 60_000)} per minute"
     if rates.character is not None:
         yield f"{_million(rates.character)} per million characters"
     if rates.call is not None:
-        yield f"{_dollars(rates.call)} per call"
+        yield f"{exact_price(rates.call)} per call"
     if rates.images is not None:
         every = [rate for qualities in rates.images.by_size.values() for rate in qualities.values()]
         low, high = min(every), max(every)
         yield (
-            f"{_dollars(low)} to {_dollars(high)} per image" if low != high else f"{_dollars(low)} per image"
+            f"{exact_price(low)} to {exact_price(high)} per image"
+            if low != high
+            else f"{exact_price(low)} per image"
         )
     if row.long_over is not None:
         long = row.rates(None, row.long_over + 1)
@@ -161,13 +162,7 @@ def _unpriced(connection: sqlite3.Connection, book: PriceBook, now_us: int) -> I
 
 
 def _million(rate_fusd: int | None) -> str:
-    return "" if rate_fusd is None else _dollars(rate_fusd * 10**6)
-
-
-def _dollars(fusd: int) -> str:
-    amount = Fraction(fusd, 10**15)
-    whole, rest = divmod(amount.numerator * (10**15 // amount.denominator), 10**15)
-    return f"${whole:,}.{f'{rest:015d}'.rstrip('0'):0<2}"
+    return "" if rate_fusd is None else exact_price(rate_fusd * 10**6)
 
 
 _REFUSED_MODELS = """
