@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from metering.money import FUSD_PER_NANOUSD
 from metering.pricing import Cost, CostLine, PriceBook, PriceRow, cost
@@ -103,13 +104,12 @@ def explain(
 
 
 def _matching(book: PriceBook, row: PriceRow, usage: Usage, call: Call) -> Cost | None:
-    """The cost at the service tier that it was charged at. The tier is not stored, but the sum tells it."""
+    """The cost as it was charged. Tier, search tool and region are not stored, but the sum tells them."""
     fallback = book.fallback(call.started_at_us)
-    for tier in (None, *row.tiers):
-        for preview in (True, False):
-            part = cost(row, usage, tier, fallback=fallback, preview_search=preview)
-            if part.nanousd == call.cost_nanousd:
-                return part
+    for is_regional, tier, preview in product((False, True), (None, *row.tiers), (True, False)):
+        part = cost(row, usage, tier, fallback=fallback, preview_search=preview, is_regional=is_regional)
+        if part.nanousd == call.cost_nanousd:
+            return part
     return None
 
 

@@ -390,6 +390,16 @@ def test_a_call_shows_how_its_cost_came_about_line_by_line(browser: TestClient, 
         assert text in page, text
 
 
+def test_a_call_that_one_region_computed_shows_its_surcharge(browser: TestClient, site: Site) -> None:
+    limiter = site.create()
+    # claude-opus-4-5: $5 and $25 per million tokens, and a tenth of both.
+    usage = Usage(input_tokens=1_000, output_tokens=100)
+    call = site.spend(limiter, 8_250_000, usage=usage, model="claude-opus-4-5")
+    page = browser.get(f"/limiters/{limiter.id}/calls/{call}").text
+    for text in ("$5.00 per million", "surcharge for one region", "$0.00075 each"):
+        assert text in page, text
+
+
 def test_a_call_whose_lines_do_not_add_up_shows_none(browser: TestClient, site: Site) -> None:
     limiter = site.create()
     call = site.spend(limiter, 123_456_789, basis="estimated")
