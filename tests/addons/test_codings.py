@@ -1,6 +1,7 @@
 """Compressed answers of upstreams that were asked for identity."""
 
 import gzip
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ import zstandard
 from addons import codings
 from addons.codings import CodingError, decoder_for, is_coded
 
+BOMB_BYTES = 64 * 1_048_576
 PLAIN = b'{"usage": {"prompt_tokens": 3}} ' * 50
 
 
@@ -79,6 +81,47 @@ def test_a_body_may_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> N
 
     with pytest.raises(CodingError):
         decode(CODED["gzip"])
+
+
+@pytest.mark.parametrize(
+    ("coding", "bomb"),
+    [
+        ("gzip", gzip.compress(bytes(BOMB_BYTES), 1)),
+        ("deflate", zlib.compress(bytes(BOMB_BYTES), 1)),
+        ("br", brotli.compress(bytes(BOMB_BYTES), quality=1)),
+        ("zstd", zstandard.compress(bytes(BOMB_BYTES))),
+    ],
+    ids=["gzip", "deflate", "br", "zstd"],
+)
+def test_a_body_that_grows_too_much_is_given_up_before_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, coding: str, bomb: bytes
+) -> None:
+    monkeypatch.setattr(codings, "EXPANDED_BYTES_MAX", 2 * 1_048_576)
+    decode = decoder_for(coding)
+    assert decode is not None
+
+    tracemalloc.start()
+    with pytest.raises(CodingError):
+        decode(bomb)
+    most_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert most_bytes < BOMB_BYTES
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_large_body_is_decoded_whole(coding: str) -> None:
+    plain = b"".join(b"%d " % number for number in range(300_000))
+    compress: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": lambda data: gzip.compress(data, 1),
+        "deflate": lambda data: zlib.compress(data, 1),
+        "br": lambda data: brotli.compress(data, quality=1),
+        "zstd": zstandard.compress,
+    }
+    decode = decoder_for(coding)
+    assert decode is not None
+
+    assert decode(compress[coding](plain)) == plain
 
 
 def test_identity_is_no_coding_and_an_unknown_one_has_no_decoder() -> None:
