@@ -1,4 +1,4 @@
-"""A month of plausible traffic, written through the ledger itself: what the demo and the screenshots show.
+"""Two months of plausible traffic, written through the ledger itself: what the demo and the screenshots show.
 
 The same seed gives the same calls. Traffic follows the working day, each limiter has its own models and users, and
 budgets refuse as they do in earnest: what the ledger refuses is counted as refused. Costs come from the price book.
@@ -45,7 +45,7 @@ class Tenant:
     ends_days_ago: float = 0.0
     is_active: bool = True
     fills: float | None = None
-    """How full its budget shall be at the end of the month, so that each state of the page is there at any hour."""
+    """How full its budget shall be at their end, so that each state of the page is there at any hour."""
 
 
 TENANTS = (
@@ -122,12 +122,12 @@ def seed(
     """Write the traffic of the days before `now_us`; returns how many calls were charged."""
     chance = random.Random(seed)
     calls = sorted(
-        (call for tenant, limiter in pairs for call in _month(chance, tenant, limiter, now_us, days)),
+        (call for tenant, limiter in pairs for call in _calls_of(chance, tenant, limiter, now_us, days)),
         key=lambda call: call.at_us,
     )
     charged = 0
     with Ledger(database, WORKER) as ledger:
-        # A demo may be lost in a power cut, and a month of commits with an fsync each would take minutes.
+        # A demo may be lost in a power cut, and two months of commits with an fsync each would take minutes.
         ledger.connection.execute("pragma synchronous = off")
         for hour in _by_hour(calls):
             charged += _write(ledger, book, hour)
@@ -185,7 +185,9 @@ def one_call(chance: random.Random, tenant: Tenant, limiter: Limiter, at_us: int
     )
 
 
-def _month(chance: random.Random, tenant: Tenant, limiter: Limiter, now_us: int, days: int) -> Iterator[Call]:
+def _calls_of(
+    chance: random.Random, tenant: Tenant, limiter: Limiter, now_us: int, days: int
+) -> Iterator[Call]:
     for day in range(days, -1, -1):
         if day < tenant.ends_days_ago:
             return

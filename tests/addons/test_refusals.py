@@ -1,6 +1,8 @@
 """The proxy's own answers: status, code, wording, headers."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from metering.clock import SECOND_US, parse_time
 from metering.entries import Refused
 from metering.periods import Period, Window
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = Window(parse_time("2026-11-24"), parse_time("2026-11-25"))
 
 
@@ -113,6 +116,13 @@ def test_every_refusal_has_the_shape_of_openai_errors(refusal: Refusal, status: 
     assert answer.headers["x-request-id"].startswith("req_")
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "retry-after" in answer.headers["access-control-expose-headers"]
+
+
+def test_every_refusal_stands_in_the_document_for_people() -> None:
+    text = (ROOT / "docs" / "API.md").read_text().partition("## What the proxy answers by itself")[2]
+    said = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text, re.MULTILINE))
+
+    assert said == {(str(status), code) for _, status, code in ALL} | {("429", "budget_exceeded")}
 
 
 def test_each_answer_has_an_id_of_its_own() -> None:

@@ -193,6 +193,20 @@ def test_every_setting_is_explained_in_the_readme() -> None:
     assert {name for name in NAMES if f"`{name}`" not in readme} == set()
 
 
+def test_the_defaults_in_the_readme_are_those_that_are_in_force(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| ([^|]+) \|", readme, re.MULTILINE)
+    said = [
+        (name, default)
+        for names, defaults in rows
+        for name, default in zip(names.split(", "), re.findall(r"`[^`]+`|[a-z][^,]*", defaults), strict=False)
+    ]
+    environ = {name.strip("`"): default.strip("`") for name, default in said if default.startswith("`")}
+
+    assert {name.strip("`") for name, _ in said} == NAMES
+    assert Settings.load(environ, tmp_path) == Settings.load({}, tmp_path)
+
+
 def test_what_the_example_file_shows_are_the_defaults(tmp_path: Path) -> None:
     without = Settings.load({}, tmp_path)
     shown = re.sub(r"^# ([A-Z_]+=.)", r"\1", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
