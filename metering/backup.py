@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from metering.database import Database, storing
+from metering.disk import sync
 from metering.errors import StoreError
 from metering.origin import disown
 
@@ -31,9 +32,9 @@ def backup(database: Database, file: Path) -> int:
                 connection.execute("vacuum into ?", (str(partial),))
             disown(partial)
             _check(partial)
-            _sync(partial)
+            sync(partial)
             partial.replace(file)
-            _sync(file.parent)
+            sync(file.parent)
         finally:
             partial.unlink(missing_ok=True)
     return file.stat().st_size
@@ -55,11 +56,3 @@ def _check(copy: Path) -> None:
         raise StoreError(
             _OPERATION, f"the copy is damaged ({verdict})", "Run scripts/verify on the database."
         )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,11 +7,11 @@ replaced, and the -wal is put aside. All of this happens under the write lock, b
 """
 
 import logging
-import os
 import secrets
 import sqlite3
 from pathlib import Path
 
+from metering.disk import sync
 from metering.errors import StoreError
 from metering.locks import LockFile
 
@@ -43,7 +43,7 @@ def adopt(connection: sqlite3.Connection, path: Path, locks: Path) -> None:
         return
     # First of all forgotten: what is kept must never differ from the file because of us, whenever we are ended.
     (locks / _KEPT_IN).unlink(missing_ok=True)
-    _sync(locks)
+    sync(locks)
     number = 1 + secrets.randbelow(_NUMBER_MAX)
     connection.execute(f"pragma user_version = {number}")
     connection.execute("pragma wal_checkpoint(passive)").fetchall()
@@ -51,7 +51,7 @@ def adopt(connection: sqlite3.Connection, path: Path, locks: Path) -> None:
     if _number(path) == number:
         fresh = locks / f"{_KEPT_IN}.new"
         fresh.write_text(str(number), "ascii")
-        _sync(fresh)
+        sync(fresh)
         fresh.replace(locks / _KEPT_IN)
 
 
@@ -86,11 +86,3 @@ def _is_in_use(locks: Path) -> bool:
             if not lock.try_take():
                 return True
     return False
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -45,7 +45,7 @@ class Tenant:
     ends_days_ago: float = 0.0
     is_active: bool = True
     fills: float | None = None
-    """How full its budget shall be at their end, so that each state of the page is there at any hour."""
+    """How full its budget shall be at the end, so that each state of the page is there at any hour."""
 
 
 TENANTS = (

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import metering
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("addons", "metering", "stats_service")
 LINES_MAX = 250
@@ -19,18 +21,6 @@ MAY_NOT_IMPORT = {
     "stats_service": ("addons", "mitmproxy", "scripts", "tests"),
     "metering": ("addons", "stats_service", "mitmproxy", "starlette", "uvicorn", "scripts", "tests"),
 }
-
-LAYERS = (
-    ("errors", "clock", "money", "facts"),
-    ("locks", "migrations", "schema", "periods", "usage", "base_urls", "setting_values", "lifeline", "sse"),
-    ("origin",),
-    ("database", "settings", "pricing", "asks", "reading"),
-    ("entries", "liveness", "windows", "rollups", "rows", "refused", "figures"),
-    ("batch", "limiter_fields"),
-    ("ledger", "limiters"),
-    ("expiry", "writer", "verify", "retention", "backup"),
-)
-"""The map of the shared core: a module imports none of a later layer."""
 
 MONEY = (
     "ledger",
@@ -100,28 +90,17 @@ def test_imports_between_packages_run_one_way(package: str) -> None:
 
 
 def test_imports_inside_the_core_follow_its_map() -> None:
-    layer_of = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    missing = {name for name in layer_of if not list((ROOT / "metering").glob(f"{name}*"))}
-    assert not missing
+    lines = re.findall(r"^ {4}\S.*? {2,}(\w.*)$", metering.__doc__ or "", re.MULTILINE)
+    order = [name for line in lines for name in line.split(", ")]
+    place = {name: number for number, name in enumerate(order)}
+    assert sorted(order) == sorted({part(path) for path in sources("metering")} - {"__init__"})
     wrong = {
         f"{path.relative_to(ROOT)} imports metering.{name}"
         for path in sources("metering")
         for name in core_imports(path)
-        if layer_of.get(name, -1) > layer_of.get(part(path), len(LAYERS))
+        if part(path) != "__init__" and place[name] > place[part(path)]
     }
     assert not wrong
-
-
-def test_the_core_has_no_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for path in sources("metering"):
-        graph.setdefault(part(path), set()).update(core_imports(path) - {part(path)})
-    done: set[str] = set()
-    while free := {
-        name for name, needs in graph.items() if name not in done and needs & graph.keys() <= done
-    }:
-        done |= free
-    assert not graph.keys() - done
 
 
 def test_who_keeps_the_money_knows_no_prices() -> None:
