@@ -28,9 +28,9 @@ RETENTION_EVERY_S = 3_600.0
 
 
 class Books:
-    """Open between `open` and `close`; belongs to the event loop's thread."""
+    """Open from its making to `close`; belongs to the event loop's thread."""
 
-    def __init__(self, settings: Settings, clock: Clock = now_us, kind: str = "proxy") -> None:
+    def __init__(self, settings: Settings, clock: Clock = now_us) -> None:
         """Open everything but the writer. Raises MeteringError."""
         self.settings = settings
         self.clock = clock
@@ -48,7 +48,7 @@ class Books:
         self._limiters: dict[str, Limiter] = {}
         self._learned: dict[tuple[int, str], Learned | None] = {}
         self._known_keys: dict[tuple[int, str], None] = {}
-        self.worker = Worker.start(self.database, kind)
+        self.worker = Worker.start(self.database, "proxy")
         self.writer: LedgerWriter | None = None
 
     def start(self, on_death: Callable[[], None]) -> LedgerWriter:

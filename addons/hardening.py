@@ -89,9 +89,9 @@ def check_options(options: Options) -> None:
 
 def set_options(options: Options) -> None:
     """Set what this proxy needs."""
-    # A master of our own lacks the addons that some of them belong to.
-    # It misses an addon whose work ours does.
+    # mitmproxy's server warns of an addon that it misses, whose work ours does.
     logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.ERROR)
+    # A master of our own lacks the addons that some of them belong to.
     known = {name: value for name, value in OPTIONS.items() if name in options}
     options.update(**known, tcp_timeout=_FOREVER_S)
 

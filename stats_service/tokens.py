@@ -25,7 +25,6 @@ class Claims:
     """What a valid token says."""
 
     subject: str
-    issued_s: int
     expires_s: int
     identity: str | None = None
 
@@ -66,7 +65,7 @@ class Tokens:
         if not issued - _EARLY_S <= now_s < expires:
             return None
         identity = found.get("jti")
-        return Claims(subject, int(issued), int(expires), identity if isinstance(identity, str) else None)
+        return Claims(subject, int(expires), identity if isinstance(identity, str) else None)
 
 
 def derived(secret: str, purpose: str) -> bytes:
