@@ -97,7 +97,9 @@ class Batch:
         figures = self._windows.containing(row.limiter, row.admitted_at_us)
         counted = tally(usage, cost, settlement.basis)
         averages = _averages(settlement)
-        rows.settle(self._connection, replace(settlement, usage=usage), row, grouped, cost, self.now_us)
+        if usage is not settlement.usage:
+            settlement = replace(settlement, usage=usage)
+        rows.settle(self._connection, settlement, row, grouped, cost, self.now_us)
         # From here on nothing can fail: the row is written and the sums follow in memory.
         if late:
             expired = tally(Usage(), row.hold_nanousd, row.basis or "estimated")

@@ -5,7 +5,9 @@ amount that no database column could hold is cut to what it can: the end of a ca
 """
 
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from operator import attrgetter
+from typing import NamedTuple
 
 from metering.entries import Admission, Settlement
 from metering.usage import Usage
@@ -17,10 +19,11 @@ sum that no column can hold would keep every later call of its limiter, and its 
 HOLD_MAX_NANOUSD = AMOUNT_MAX_NANOUSD
 _SIZES = ("image_size", "image_quality")
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name not in _SIZES)
+_sizes = attrgetter(*_SIZES)
+_counts = attrgetter(*_COUNTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What the ledger needs to know of a request in order to resolve it."""
 
     limiter: int
@@ -71,11 +74,13 @@ def read(connection: sqlite3.Connection, request_id: int) -> Row | None:
 
 def bounded(usage: Usage) -> Usage:
     """The usage itself, unless one of its counts is beyond anything that can be stored and summed."""
-    counts = {name: getattr(usage, name) for name in _COUNTS}
-    if all(0 <= count <= COUNT_MAX for count in counts.values()):
+    counts = _counts(usage)
+    if min(counts) >= 0 and max(counts) <= COUNT_MAX:
         return usage
     sizes = {name: getattr(usage, name) for name in _SIZES}
-    return Usage(**{name: min(max(count, 0), COUNT_MAX) for name, count in counts.items()}, **sizes)
+    return Usage(
+        **{name: min(max(count, 0), COUNT_MAX) for name, count in zip(_COUNTS, counts, strict=True)}, **sizes
+    )
 
 
 def settle(
@@ -101,8 +106,8 @@ def settle(
             settlement.price_row,
             int(row.mode == "strict" and cost_nanousd > row.hold_nanousd),
             None if provider is None else min(max(provider, 0), AMOUNT_MAX_NANOUSD),
-            *[getattr(usage, name) for name in _COUNTS],
-            *[getattr(usage, name) for name in _SIZES],
+            *_counts(usage),
+            *_sizes(usage),
             settlement.request_id,
             row.state,
         ),
