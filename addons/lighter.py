@@ -15,7 +15,8 @@ from mitmproxy.proxy import commands
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
-from addons.turns import drain_writers, server_event
+from addons.arrivals import handle_connection
+from addons.turns import server_event
 
 
 def lighten(options: Options) -> None:
@@ -23,7 +24,7 @@ def lighten(options: Options) -> None:
     for name, method in _OF_HEADERS.items():
         setattr(http.Headers, name, method)
     setattr(http.MessageData, "__post_init__", _unchecked)  # noqa: B010  # It is not declared where there is `-O`.
-    for method in (server_event, drain_writers):
+    for method in (server_event, handle_connection):
         setattr(ProxyConnectionHandler, method.__name__, method)
     setattr(ProxyConnectionHandler, "handle_hook", _handle_hook)  # noqa: B010  # It is a method, not a field.
     setattr(Hook, "__new__", _new)  # noqa: B010  # It is a method, not a field.

@@ -8,6 +8,7 @@ Only the one segment after `models/` may contain `%2F`, because model names do.
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import unquote
 
 from addons.endpoints import Endpoint, as_asked, find
@@ -43,10 +44,16 @@ _ODD = re.compile(r"//|\\|\.\.|[^!-~]|#|%(?:2e|5c|00|0a|0d|25)|(?:^|/)\.(?:/|$)"
 _ENCODED_SLASH = re.compile(r"%2f", re.IGNORECASE)
 _MODEL = re.compile(r"(?:(?<=/)|\A)models/[^/]*")
 _REST_MAX = 8_192
+_SHORT_MAX = 256
 
 
 def read_path(method: str, target: str) -> Route | Place:
     """What a request target (path and query, as sent) is. Raises PathError."""
+    # Clients ask for the same few paths again and again.
+    return _read_short(method, target) if len(target) <= _SHORT_MAX else _read(method, target)
+
+
+def _read(method: str, target: str) -> Route | Place:
     path, mark, query = target.partition("?")
     if not path.startswith("/v1/"):
         return _elsewhere(method, path)
@@ -63,6 +70,9 @@ def read_path(method: str, target: str) -> Route | Place:
     if "%" in rest:
         segments = [unquote(segment) for segment in segments]
     return Route(code, rest + mark + query, find(method, segments))
+
+
+_read_short = lru_cache(maxsize=10_000)(_read)
 
 
 def _elsewhere(method: str, path: str) -> Place:

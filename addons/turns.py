@@ -8,7 +8,7 @@ is called on the spot; only one that waits becomes a task.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import NextLayer
@@ -109,23 +109,14 @@ def _conversation_of(handler: ProxyConnectionHandler) -> Conversation | None:
     return first.layer if isinstance(first.layer, Conversation) else None
 
 
-async def server_event(handler: ProxyConnectionHandler, event: events.Event) -> None:
-    """In place of the method of the same name."""
+def turns_of(handler: ProxyConnectionHandler) -> Turns:
+    """The connection's turns."""
     turns: Turns | None = vars(handler).get("turns")
     if turns is None:
         turns = vars(handler)["turns"] = Turns(handler)
-    turns.take(event)
+    return turns
 
 
-async def drain_writers(handler: ProxyConnectionHandler) -> None:
-    """In place of the method of the same name: nearly always there is nothing to wait for."""
-    for stream in handler.transports.values():
-        writer = stream.writer
-        if isinstance(writer, asyncio.StreamWriter) and (
-            writer.transport.get_write_buffer_size() or writer.is_closing()
-        ):
-            await _drain(handler)
-            return
-
-
-_drain: Callable[[ProxyConnectionHandler], Awaitable[None]] = ProxyConnectionHandler.drain_writers
+async def server_event(handler: ProxyConnectionHandler, event: events.Event) -> None:
+    """In place of the method of the same name."""
+    turns_of(handler).take(event)
