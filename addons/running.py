@@ -123,7 +123,7 @@ class Running:
         for _, peer in self.peers:
             peer.is_last = True
         # A hold may still be on its way for a client who is gone: it is given back only while the books are open.
-        while (self._close_idle() or self.desk.deciding) and monotonic_s() < deadline_s:  # noqa: ASYNC110
+        while (self._close_idle() or self.desk.deciding) and monotonic_s() < deadline_s:  # noqa: ASYNC110  # No one event says it.
             await asyncio.sleep(_LOOK_EVERY_S)
         for identity, peer in self.peers:
             if peer.call is not None and not peer.call.is_over:

@@ -162,7 +162,7 @@ def _output(row: PriceRow, ask: Ask, learned: Learned | None) -> int:
 def _images(row: PriceRow, ask: Ask) -> Usage:
     measured = {"images": ask.images, "image_size": ask.image_size, "image_quality": ask.image_quality}
     if not row.rates(ask.service_tier, 0).bills_tokens:
-        return Usage(**measured)  # type: ignore[arg-type]
+        return Usage(**measured)  # type: ignore[arg-type]  # A count and two words.
     image = sum(expected_tokens(row.name, image) for image in ask.image_inputs)
     made = ask.images * (expected_made(ask.image_size, ask.image_quality) + partial_made(ask.partial_images))
     return Usage(
@@ -170,7 +170,7 @@ def _images(row: PriceRow, ask: Ask) -> Usage:
         input_image_tokens=image,
         output_tokens=made,
         output_image_tokens=made,
-        **measured,  # type: ignore[arg-type]
+        **measured,  # type: ignore[arg-type]  # As above.
     )
 
 

@@ -92,7 +92,7 @@ class Settings:
                 except ValueError as wrong:
                     raise SettingError(name, f"{wrong}.") from wrong
         read.setdefault("public_proxy_url", f"http://localhost:{read.get('port', DEFAULT_PORT)}")
-        settings = cls(**read)  # type: ignore[arg-type]
+        settings = cls(**read)  # type: ignore[arg-type]  # Each reader makes what its field is.
         if settings.port == settings.stats_port != 0:
             raise SettingError("STATS_PORT", f"must not be {settings.port}, which is PORT, too.")
         return settings

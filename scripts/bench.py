@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,14 +80,14 @@ def measure_proxy(chosen: argparse.Namespace) -> Report:
                     yield row(name, shape, connections, seen, seen.per_second / base)
 
 
-def variants(url: str, folder: Path) -> list[tuple[str, Callable[[], Iterator[Proxy]]]]:
+def variants(url: str, folder: Path) -> list[tuple[str, Callable[[], AbstractContextManager[Proxy]]]]:
     """The proxies in the order of the table; the first is what the others are compared with."""
     return [
         ("stock mitmdump", lambda: load.stock(url)),
         ("mitmdump -s limiter", lambda: load.literal(url, folder)),
         ("serve, 1 worker", lambda: load.served(url, folder, 1)),
         ("serve, 2 workers", lambda: load.served(url, folder, 2)),
-    ]  # type: ignore[list-item]
+    ]
 
 
 def row(name: str, shape: Shape, connections: int, seen: Load, ratio: float) -> str:

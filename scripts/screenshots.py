@@ -10,22 +10,23 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from metering.database import Database
 from metering.limiters import Limiters
 from scripts import demo
-from scripts.demo_traffic import TENANTS, many
+from scripts.demo_traffic import TENANTS, Tenant, many
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-WIDE = {"width": 1280, "height": 860}
-PHONE = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 Act = Callable[[Page], None]
 
 
@@ -116,7 +117,7 @@ def take(
     folder: Path,
     suffix: str,
     theme: str,
-    size: dict[str, int],
+    size: ViewportSize,
     shots: list[Shot],
     *,
     rare: bool = False,
@@ -124,7 +125,7 @@ def take(
     """Sign in and take the pictures of one theme and size."""
     phone = size is PHONE
     context = browser.new_context(
-        viewport=size,  # type: ignore[arg-type]
+        viewport=size,
         color_scheme="dark" if theme == "dark" else "light",
         device_scale_factor=2 if phone else 1,
         timezone_id="Europe/Berlin",
@@ -167,10 +168,10 @@ def _more_shots() -> list[Shot]:
     ]
 
 
-def _demo(place: Path, **more: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    tenants = more.get("tenants", TENANTS)
-    days = more.get("days", 60)
-    return demo.running(place, demo.free_port(), demo.free_port(), tenants=tenants, days=days)  # type: ignore[arg-type]
+def _demo(
+    place: Path, tenants: Sequence[Tenant] = TENANTS, days: int = 60
+) -> AbstractContextManager[demo.Demo]:
+    return demo.running(place, demo.free_port(), demo.free_port(), tenants=tenants, days=days)
 
 
 if __name__ == "__main__":
