@@ -1,4 +1,4 @@
-"""The one line that is written for each call."""
+"""The one line that is written for each call, the refused ones included."""
 
 import logging
 

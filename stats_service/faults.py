@@ -10,11 +10,8 @@ from stats_service.pages import fault_page
 
 _API = ("/api/", "/metrics", "/healthz")
 _WORDS = {
-    400: ("bad_request", "The request cannot be understood."),
-    403: ("forbidden", "This is not allowed."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "The address exists, but not for this method."),
-    413: ("body_too_large", "The body is too large."),
 }
 _FAULT = ("internal_error", "Something went wrong on our side; the log of the service tells what.")
 

@@ -1,4 +1,4 @@
-"""What can be told of media from their first bytes: how long audio is, how large an image is.
+"""What can be told of media from their bytes: how long audio is, how large an image is.
 
 One module per container. Each reader takes the whole file and answers None where it cannot tell; none of them
 raises on garbage.
