@@ -14,6 +14,7 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
 from addons.turns import turns_of
 
+_READ_BYTES = 65_536
 _waiting: set[asyncio.Task[None]] = set()
 """Tasks that wait until something has gone out: the event loop alone would not keep them."""
 
@@ -37,6 +38,7 @@ class Arrivals:
         if self._end is None:
             self._end = asyncio.get_running_loop().create_future()
             vars(reader).update(feed_data=self._take, feed_eof=self._finish, set_exception=self._finish)
+            self._read_less()
         await self._end
         return b""
 
@@ -62,6 +64,12 @@ class Arrivals:
         if stream is not None and isinstance(stream.writer, asyncio.StreamWriter):
             transport = cast("asyncio.Transport", stream.writer.transport)
             (transport.resume_reading if go_on else transport.pause_reading)()
+
+    def _read_less(self) -> None:
+        """At once, that is: asyncio asks for a quarter of a megabyte, which is mapped and unmapped each time."""
+        stream = self._handler.transports.get(self._connection)
+        if stream is not None and isinstance(stream.writer, asyncio.StreamWriter):
+            vars(stream.writer.transport)["max_size"] = _READ_BYTES
 
     def _finish(self, _failure: BaseException | None = None) -> None:
         if self._end is not None and not self._end.done():

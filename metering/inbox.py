@@ -7,6 +7,8 @@ a few milliseconds for an admission to ride along with, because its hold is dura
 import asyncio
 import queue
 import threading
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from metering.clock import monotonic_s
@@ -25,7 +27,6 @@ class AdmitJob:
 
     call: Admission
     future: "asyncio.Future[Admitted | Refused]"
-    patience_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +36,6 @@ class EndJob:
     request_id: int
     settlement: Settlement | None
     status: int | None
-    patience_s: float = SETTLE_PATIENCE_S
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +44,6 @@ class KeyJob:
 
     limiter_key: int
     key: str
-    patience_s: float = SETTLE_PATIENCE_S
 
 
 @dataclass(slots=True, eq=False)
@@ -52,55 +51,56 @@ class BarrierJob:
     """Somebody wants to know when all that was queued before is written."""
 
     future: "asyncio.Future[None]"
-    patience_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class NudgeJob:
     """There are refusals to be counted."""
 
-    patience_s: float = REFUSAL_PATIENCE_S
-
 
 @dataclass(slots=True, eq=False)
 class StopJob:
     """Write everything and end."""
-
-    patience_s: float = 0.0
 
 
 Job = AdmitJob | EndJob | KeyJob | BarrierJob | NudgeJob | StopJob
 
 
 class Inbox:
-    """The queue between the event loop and the writer thread."""
+    """The queue between the event loop and the writer thread, and beside it what is in no hurry.
+
+    To wake the thread costs as much as to write a call, so nobody wakes it for the end of one.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._patient: deque[Job] = deque()
 
     def put(self, job: Job) -> None:
-        """Queue a job; never blocks."""
+        """Queue a job that cannot wait; never blocks."""
         self._queue.put(job)
 
+    def add(self, job: Job) -> None:
+        """Lay a job beside the queue, for the next batch. Whoever does so calls `wake` within its patience."""
+        self._patient.append(job)
+
+    def wake(self) -> None:
+        """Have what lies beside the queue written, if it still lies there."""
+        if self._patient:
+            self._queue.put(None)
+
     def collect(self, wake_at_s: float) -> list[Job]:
-        """The next batch in order of arrival; whatever there is, possibly nothing, once `wake_at_s` has passed."""
+        """The next batch, ends of calls first; whatever there is, possibly nothing, once `wake_at_s` has passed."""
+        urgent: list[Job | None] = []
+        with suppress(queue.Empty):
+            urgent.append(self._queue.get(timeout=max(0.0, wake_at_s - monotonic_s())))
+            while len(urgent) < BATCH_MAX:
+                urgent.append(self._queue.get_nowait())
         jobs: list[Job] = []
-        due_s = wake_at_s
-        while True:
-            try:
-                job = self._queue.get(timeout=max(0.0, due_s - monotonic_s()))
-            except queue.Empty:
-                return jobs
-            jobs.append(job)
-            if job.patience_s == 0 or len(jobs) >= BATCH_MAX:
-                break
-            due_s = min(due_s, monotonic_s() + job.patience_s)
-        while len(jobs) < BATCH_MAX:
-            try:
-                jobs.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return jobs
+        # What was laid there before an admission was queued is seen here, so that the admission sees it as well.
+        while self._patient:
+            jobs.append(self._patient.popleft())
+        return jobs + [job for job in urgent if job is not None]
 
 
 @dataclass(slots=True)

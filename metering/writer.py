@@ -15,7 +15,18 @@ from metering.database import Database
 from metering.entries import Admission, Admitted, Figures, Refused, Settlement
 from metering.errors import StoreError
 from metering.figures import FigureBoard
-from metering.inbox import AdmitJob, BarrierJob, EndJob, Inbox, Job, KeyJob, NudgeJob, RefusalCounts
+from metering.inbox import (
+    REFUSAL_PATIENCE_S,
+    SETTLE_PATIENCE_S,
+    AdmitJob,
+    BarrierJob,
+    EndJob,
+    Inbox,
+    Job,
+    KeyJob,
+    NudgeJob,
+    RefusalCounts,
+)
 from metering.ledger import Ledger
 from metering.writer_thread import Report, WriterThread
 
@@ -49,8 +60,11 @@ class LedgerWriter:
         self._inbox = Inbox()
         self._refusals = RefusalCounts()
         self._board = FigureBoard()
-        self._waiting: set[AdmitJob] = set()
+        self._waiting: dict[AdmitJob, float] = {}
+        """Admissions that are not answered, with the moment at which each is given up; the oldest first."""
+        self._patience: asyncio.TimerHandle | None = None
         self._barriers: set[BarrierJob] = set()
+        self._waker: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: WriterThread | None = None
         self._finished: asyncio.Future[int] | None = None
@@ -89,8 +103,9 @@ class LedgerWriter:
         if len(self._waiting) >= self._waiting_max:
             raise StoreError("admit a call", f"{self._waiting_max} calls wait for the database", _HINT)
         job = AdmitJob(call, self._loop.create_future())
-        self._waiting.add(job)
-        timer = self._loop.call_later(self._admit_timeout_s, self._give_up, job)
+        self._waiting[job] = self._loop.time() + self._admit_timeout_s
+        if self._patience is None:
+            self._patience = self._loop.call_later(self._admit_timeout_s, self._give_up, self._loop)
         self._inbox.put(job)
         try:
             return await job.future
@@ -99,8 +114,6 @@ class LedgerWriter:
             if job.future.done() and not job.future.cancelled() and job.future.exception() is None:
                 self._take_back(job.future.result())
             raise
-        finally:
-            timer.cancel()
 
     def settle(self, settlement: Settlement) -> None:
         """Queue the real cost of a call. Never refuses; written within milliseconds, tried again until it is."""
@@ -113,12 +126,12 @@ class LedgerWriter:
     def know_key(self, limiter_key: int, key: str) -> None:
         """Queue that an upstream has taken a client key. Written with the next batch."""
         if self.alive:
-            self._inbox.put(KeyJob(limiter_key, key))
+            self._add(KeyJob(limiter_key, key))
 
     def refused(self, limiter_key: int, code: str, model: str | None = None) -> None:
         """Count a refusal, whoever refused; `model` is one without a price. Written within about a second."""
-        if self._refusals.add(limiter_key, code, model) and self.alive:
-            self._inbox.put(NudgeJob())
+        if self._refusals.add(limiter_key, code, model) and self.alive and self._loop is not None:
+            self._loop.call_later(REFUSAL_PATIENCE_S, self._inbox.put, NudgeJob())
 
     def figures(self, limiter_key: int) -> Figures | None:
         """The latest figures known in this process, queued ends included; for headers."""
@@ -152,11 +165,28 @@ class LedgerWriter:
             log.error("Request %d cannot be resolved: the ledger is not being written.", job.request_id)
             return
         self._board.queued(job)
-        self._inbox.put(job)
+        self._add(job)
 
-    def _give_up(self, job: AdmitJob) -> None:
-        if not job.future.done():
-            reason = f"the database did not answer within {self._admit_timeout_s:g} s"
+    def _add(self, job: Job) -> None:
+        """For the next batch, or for one of its own where none comes in time."""
+        self._inbox.add(job)
+        if self._waker is None and self._loop is not None:
+            self._waker = self._loop.call_later(SETTLE_PATIENCE_S, self._wake)
+
+    def _wake(self) -> None:
+        self._waker = None
+        self._inbox.wake()
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer the admissions that have waited for too long. One timer serves all of them."""
+        self._patience = None
+        reason = f"the database did not answer within {self._admit_timeout_s:g} s"
+        for job, due_s in self._waiting.items():
+            if job.future.done():
+                continue
+            if due_s > loop.time():
+                self._patience = loop.call_at(due_s, self._give_up, loop)
+                return
             job.future.set_exception(StoreError("admit a call", reason, _HINT))
 
     def _take_back(self, answer: object) -> None:
@@ -176,7 +206,7 @@ class LedgerWriter:
                     job.future.set_result(None)
 
     def _answer(self, job: AdmitJob, answer: object) -> None:
-        self._waiting.discard(job)
+        self._waiting.pop(job, None)
         if isinstance(answer, Admitted):
             self._board.held(job.call.limiter_key, answer)
         if job.future.done():
@@ -195,6 +225,9 @@ class LedgerWriter:
             if isinstance(job, AdmitJob | BarrierJob) and not job.future.done():
                 job.future.set_exception(error)
         self._waiting.clear()
+        for timer in (self._patience, self._waker):
+            if timer is not None:
+                timer.cancel()
         self._barriers.clear()
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(lost)

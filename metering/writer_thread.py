@@ -24,6 +24,7 @@ from metering.inbox import (
     Inbox,
     Job,
     KeyJob,
+    NudgeJob,
     RefusalCounts,
     Refusals,
     StopJob,
@@ -77,6 +78,7 @@ class WriterThread:
         self._said_at_s = 0.0
         self._calls = 0
         self._stopping = False
+        self._counts_now = False
         self._give_up_at_s = float("inf")
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
 
@@ -108,6 +110,7 @@ class WriterThread:
     def _turn(self) -> None:
         jobs = self._inbox.collect(self._wake_at_s())
         self._stopping = self._stopping or any(isinstance(job, StopJob) for job in jobs)
+        self._counts_now = any(isinstance(job, NudgeJob) for job in jobs)
         if jobs or (self._kept and monotonic_s() >= self._retry_at_s):
             kept, self._kept = self._kept, []
             self._write([*kept, *jobs])
@@ -175,7 +178,7 @@ class WriterThread:
         self._counted_at_s = monotonic_s()
 
     def _refusals_due(self) -> Refusals:
-        if self._stopping or monotonic_s() - self._counted_at_s >= REFUSAL_PATIENCE_S:
+        if self._stopping or self._counts_now or monotonic_s() - self._counted_at_s >= REFUSAL_PATIENCE_S:
             return self._refusals.take()
         return Refusals()
 
