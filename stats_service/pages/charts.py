@@ -5,7 +5,7 @@ pixels. Nothing needs a style attribute: colours are classes (`s0` … `s7`), pl
 nanodollars throughout.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stats_service.pages import formats
@@ -102,9 +102,6 @@ def stacked_bars(
     starts: Sequence[int],
     bucket_us: int,
     series: Sequence[Series],
-    *,
-    height: int = HEIGHT,
-    shown: Callable[[int], str] = formats.money,
 ) -> StackedBars:
     """Bars over time. The largest series stands at the bottom; what does not fit is added up as `Others`."""
     ranked = _ranked(series, len(starts))
@@ -114,7 +111,7 @@ def stacked_bars(
     width = min(slot * 0.7, _WIDEST)
     columns = []
     for place, start in enumerate(starts):
-        title = _column_title(bucket_title(start, bucket_us), ranked, place, sums[place], shown)
+        title = _column_title(bucket_title(start, bucket_us), ranked, place, sums[place])
         columns.append(
             Column(
                 x=places(slot * place + (slot - width) / 2),
@@ -122,27 +119,27 @@ def stacked_bars(
                 strip_x=places(slot * place),
                 strip_width=places(slot),
                 title=title,
-                segments=_segments(ranked, place, scale, height),
+                segments=_segments(ranked, place, scale),
             )
         )
     total = sum(sums)
     return StackedBars(
-        height=height,
-        ticks=ticks(scale, height),
+        height=HEIGHT,
+        ticks=ticks(scale, HEIGHT),
         labels=[
             _label(starts[place], slot * (place + 0.5), bucket_us) for place in labelled(starts, bucket_us)
         ],
         columns=columns,
         legend=[
-            Entry(place, one.name, shown(one.total), formats.percent(one.total, total))
+            Entry(place, one.name, formats.money(one.total), formats.percent(one.total, total))
             for place, one in enumerate(ranked)
         ],
         heads=[one.name for one in ranked],
         rows=[
-            (bucket_title(start, bucket_us), [shown(one.values[place]) for one in ranked])
+            (bucket_title(start, bucket_us), [formats.money(one.values[place]) for one in ranked])
             for place, start in enumerate(starts)
         ],
-        summary=_summary(starts, bucket_us, sums, shown),
+        summary=_summary(starts, bucket_us, sums),
     )
 
 
@@ -155,23 +152,21 @@ def _ranked(series: Sequence[Series], buckets: int) -> list[Series]:
     return [*ranked[:SERIES_MAX], Series(f"{OTHERS} ({len(rest):,})", values)]
 
 
-def _segments(ranked: Sequence[Series], place: int, scale: Scale, height: int) -> list[Segment]:
+def _segments(ranked: Sequence[Series], place: int, scale: Scale) -> list[Segment]:
     segments = []
     below = 0
     for number, one in enumerate(ranked):
         value = one.values[place]
         if value > 0:
-            low, high = at_height(scale, below, height), at_height(scale, below + value, height)
+            low, high = at_height(scale, below, HEIGHT), at_height(scale, below + value, HEIGHT)
             segments.append(Segment(number, high, places(low - high)))
         below += value
     return segments
 
 
-def _column_title(
-    when: str, ranked: Sequence[Series], place: int, total: int, shown: Callable[[int], str]
-) -> str:
-    parts = [f"{one.name}: {shown(one.values[place])}" for one in ranked if one.values[place] > 0]
-    lines = [when, shown(total), *(parts if len(ranked) > 1 else [])]
+def _column_title(when: str, ranked: Sequence[Series], place: int, total: int) -> str:
+    parts = [f"{one.name}: {formats.money(one.values[place])}" for one in ranked if one.values[place] > 0]
+    lines = [when, formats.money(total), *(parts if len(ranked) > 1 else [])]
     return "\n".join(lines)
 
 
@@ -189,11 +184,11 @@ def anchored(x: float, text: str) -> Label:
     return Label(places(x), text, "start" if x < 4 else "end" if x > 96 else "middle")
 
 
-def _summary(starts: Sequence[int], bucket_us: int, sums: Sequence[int], shown: Callable[[int], str]) -> str:
+def _summary(starts: Sequence[int], bucket_us: int, sums: Sequence[int]) -> str:
     if not any(sums):
         return "Nothing was spent in this range."
     peak = max(range(len(sums)), key=lambda place: sums[place])
-    return f"{shown(sum(sums))} in all; most in {bucket_title(starts[peak], bucket_us)}: {shown(sums[peak])}."
+    return f"{formats.money(sum(sums))} in all; most in {bucket_title(starts[peak], bucket_us)}: {formats.money(sums[peak])}."
 
 
 def at_height(scale: Scale, value: int, height: int) -> float:

@@ -69,30 +69,27 @@ def html(templates: Environment, request: Request, name: str, status: int, **con
     defaults = {"section": "", "live": "", "back": "/", "status": status}
     text = templates.get_template(name).render(defaults | {"flash": flash} | context)
     response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
-    if flash is not None:
+    if flash:
         response.delete_cookie(FLASH, path="/")
     return response
 
 
-def redirect(path: str, text: str = "", kind: str = "done") -> Response:
+def redirect(path: str, text: str = "") -> Response:
     """To another page after a form, with a message that it shows."""
     response = RedirectResponse(path, 303)
     if text:
-        value = quote(f"{kind}:{formats.shortened(text, _FLASH_MAX)}", safe="")
+        value = quote(formats.shortened(text, _FLASH_MAX), safe="")
         response.set_cookie(FLASH, value, max_age=_FLASH_S, path="/", httponly=True, samesite="lax")
     return response
 
 
-def read_flash(request: Request) -> dict[str, str] | None:
-    """The message that a redirect left, if there is one."""
-    kind, _, text = unquote(request.cookies.get(FLASH, "")).partition(":")
-    if kind not in {"done", "bad"} or not text:
-        return None
-    return {"kind": kind, "text": text[:_FLASH_MAX]}
+def read_flash(request: Request) -> str:
+    """The message that a redirect left; empty where there is none."""
+    return unquote(request.cookies.get(FLASH, ""))[:_FLASH_MAX]
 
 
-def local_path(path: str, default: str = "/") -> str:
-    """A path of this site, or the default: nobody is sent to another host by a link that was made up."""
+def local_path(path: str) -> str:
+    """A path of this site, or its first page: nobody is sent to another host by a link that was made up."""
     if not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable() or "\\" in path:
-        return default
+        return "/"
     return path
