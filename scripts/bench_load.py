@@ -237,7 +237,7 @@ def memory_mb(pid: int) -> float:
     return total / 1024
 
 
-def _settings(folder: Path, port: int) -> Mapping[str, str]:
+def _settings(folder: Path, port: int) -> dict[str, str]:
     return {
         "HOST": "127.0.0.1",
         "PORT": str(port),

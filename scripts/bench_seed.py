@@ -61,7 +61,7 @@ def _requests(keys: list[int], start: int, count: int, rows: int) -> Iterator[tu
     dice = random.Random(start)
     first_us = now_us() - DAYS * DAY_US
     step_us = DAYS * DAY_US // rows
-    names, weights = zip(*MODELS, strict=True)
+    names, weights = [name for name, _ in MODELS], [weight for _, weight in MODELS]
     for place, model in enumerate(dice.choices(names, weights, k=count), start):
         admitted = first_us + place * step_us
         # A few limiters have most of the traffic.

@@ -50,12 +50,7 @@ async def _serve(port: int, words: int, pace_s: float) -> None:
 
 async def _events(openai: FakeOpenAI, ask: dict[str, object]) -> list[bytes]:
     answer = openai(Received("POST", "/v1/chat/completions", (), json.dumps(ask).encode()))
-    return [event async for event in answer.chunks or _nothing()]
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    for event in ():
-        yield event
+    return [] if answer.chunks is None else [event async for event in answer.chunks]
 
 
 if __name__ == "__main__":

@@ -84,7 +84,12 @@ class FakeOpenAI:
         if body.get("stream"):
             include = bool((body.get("stream_options") or {}).get("include_usage"))
             return self._stream(list(_chat_events(body, head, words, usage if include else None)))
-        message = {"role": "assistant", "content": " ".join(words), "refusal": None, "annotations": []}
+        message: dict[str, object] = {
+            "role": "assistant",
+            "content": " ".join(words),
+            "refusal": None,
+            "annotations": [],
+        }
         finish = "stop"
         if body.get("tools"):
             message |= {"content": None, "tool_calls": [_tool_call(body)]}

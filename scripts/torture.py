@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from metering.database import Database
 from metering.verify import verify
@@ -95,7 +96,8 @@ def kill_trial(times: int, dice: random.Random) -> tuple[list[str], str]:
     with tempfile.TemporaryDirectory() as folder, load.upstream(words=16, pace_ms=1) as url:
         code = load.create_limiter(Path(folder), url)
         service_port = load.free_port()
-        witness, stop, service_failures = Witness(), threading.Event(), []
+        witness, stop = Witness(), threading.Event()
+        service_failures: list[str] = []
         with _product(Path(folder), service_port) as (supervisor, port):
             threads = [
                 threading.Thread(target=_client, args=(port, code, number, witness, stop))
@@ -115,7 +117,7 @@ def kill_trial(times: int, dice: random.Random) -> tuple[list[str], str]:
         problems += [f"the service did not answer: {text}" for text in service_failures[:3]]
         problems += [f"{held} calls were still held at the end"] if held else []
         problems += [f"only {kills} of {times} kills could be done"] if kills < times else []
-        states = Counter(
+        states: Counter[str] = Counter(
             dict(_rows(Path(folder) / "usage.db", "select state, count(*) from requests group by state"))
         )
     return (
@@ -125,7 +127,7 @@ def kill_trial(times: int, dice: random.Random) -> tuple[list[str], str]:
 
 
 def _audit(database: Path, witness: Witness) -> list[str]:
-    states = dict(_rows(database, "select user, state from requests"))
+    states: dict[str, str] = dict(_rows(database, "select user, state from requests"))
     problems = [
         f"the client of {name} saw its whole answer, but the call is {states.get(name)}"
         for name in sorted(witness.complete)
@@ -210,7 +212,7 @@ def _settle_down(database: Path) -> int:
         time.sleep(0.1)
 
 
-def _rows(database: Path, sql: str) -> list[tuple[object, ...]]:
+def _rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(Database(database).open_reader()) as connection:
         return [tuple(row) for row in connection.execute(sql)]
 
