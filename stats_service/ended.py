@@ -1,4 +1,4 @@
-"""Sessions that were signed out before their time: their cookies are not taken again, by a service that restarted neither.
+"""Sessions that were signed out before their time: their cookies are not taken again, not after a restart either.
 
 They are looked up in memory. What cannot be written is forgotten with the process, and said.
 """
