@@ -62,6 +62,9 @@ class Conversation(HttpLayer):
                 doer.do(command)
         else:
             self._hand(child, event, doer)
+            if isinstance(event, events.ConnectionClosed) and event.connection is not self.context.client:
+                # Its last request and answer go with it: a client may ask a thousand times where each answer closes.
+                self.connections.pop(event.connection, None)
 
     def _hand(self, child: layer.Layer, event: events.Event, doer: Doer) -> None:
         if isinstance(child, HttpStream):
@@ -124,7 +127,8 @@ class Conversation(HttpLayer):
             if (stream := self.streams.get(event.stream_id)) is not None:
                 self._advance(stream, event, doer)
         elif isinstance(command, SendHttp):
-            self._hand(self.connections[command.connection], command.event, doer)
+            if (side := self.connections.get(command.connection)) is not None:
+                self._hand(side, command.event, doer)
         elif isinstance(command, commands.SendData):
             doer.do(command)
         elif isinstance(command, DropStream):

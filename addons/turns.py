@@ -56,7 +56,14 @@ class Turns:
             else:
                 self._conversation.take(event, self)
         except Exception:
-            log.exception("A connection's event cannot be handled.")
+            log.exception("A connection's event cannot be handled: it is closed.")
+            self._close()
+
+    def _close(self) -> None:
+        """A part of what came is lost, and whoever waits for it would wait for ever."""
+        stream = self._handler.transports.get(self._handler.client)
+        if stream is not None and stream.handler is not None:
+            self._handler.close_connection(self._handler.client)
 
     def do(self, command: commands.Command) -> None:
         """What a layer has commanded."""

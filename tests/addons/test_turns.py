@@ -37,7 +37,9 @@ def turns(script: Script, heard: list[str], **hooks: Callable[..., object]) -> T
         layer=Layers(script, heard),
         master=SimpleNamespace(addons=addons),
         timeout_watchdog=SimpleNamespace(register_activity=lambda: None),
-        transports={},
+        client="client",
+        transports={"client": SimpleNamespace(handler=object())},
+        close_connection=lambda connection: heard.append(f"{connection} is closed"),
     )
     return Turns(handler)
 
@@ -87,7 +89,7 @@ async def test_an_event_that_comes_up_in_a_turn_has_the_next_one() -> None:
     assert starts == ["Start begins", "Start ends", "Start begins", "Start ends"]
 
 
-async def test_a_fault_in_a_turn_is_logged_and_the_next_event_has_its_own(
+async def test_a_fault_in_a_turn_closes_the_client_and_the_next_event_has_its_own(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     heard: list[str] = []
@@ -99,7 +101,7 @@ async def test_a_fault_in_a_turn_is_logged_and_the_next_event_has_its_own(
     one.take(events.Event())
 
     assert "cannot be handled" in caplog.text
-    assert heard == ["Start begins", "Event begins", "Event ends"]
+    assert heard == ["Start begins", "client is closed", "Event begins", "Event ends"]
 
 
 async def test_what_is_sent_to_a_connection_that_is_gone_is_dropped() -> None:
