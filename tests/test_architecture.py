@@ -155,7 +155,7 @@ def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert not re.search(r"^(--|-i |-f )", text, re.MULTILINE)
-    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==", text, re.MULTILINE)
+    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z0-9,-]+\])?==", text, re.MULTILINE)
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert len(pinned) == len(blocks) > 20
     assert all("--hash=sha256:" in block for block in blocks)
