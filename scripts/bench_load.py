@@ -141,17 +141,11 @@ def upstream(*, words: int = 16, pace_ms: float = 0) -> Iterator[str]:
 def stock(upstream_url: str) -> Iterator[Proxy]:
     """`mitmdump -q` in reverse mode without any addon: what everything is compared with."""
     port = free_port()
-    command = [
-        str(BIN / "mitmdump"),
-        "-q",
-        "--mode",
-        f"reverse:{upstream_url}",
-        "-p",
-        str(port),
-        "--set",
-        "confdir=/tmp/bench-stock",
-    ]
-    with running(command, {}, port) as process:
+    command = [str(BIN / "mitmdump"), "-q", "--mode", f"reverse:{upstream_url}", "-p", str(port)]
+    with (
+        tempfile.TemporaryDirectory() as own,
+        running([*command, "--set", f"confdir={own}"], {}, port) as process,
+    ):
         yield Proxy(process, f"http://127.0.0.1:{port}/v1")
 
 
