@@ -28,6 +28,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def worked_s() -> float:
+    """Seconds that a core has worked for this thread: what others do on a busy machine is not in it, nor is waiting."""
+    return time.thread_time()
+
+
 def at(us: int) -> datetime:
     """The moment as an aware datetime in UTC, without the rounding of a float."""
     return _EPOCH + timedelta(microseconds=us)

@@ -1,8 +1,8 @@
-"""Sums that took long to add up, kept while somebody looks at them.
+"""Sums that were much work to add up, kept while somebody looks at them.
 
 Days that are over change only by calls that were in flight at midnight, so their sums are served again and refreshed behind
-the reader's back once they are a minute old; those of today, once they are some seconds old. What is quick to add up
-is never kept: small installations always see the last commit. What takes very long is refreshed accordingly rarely, and
+the reader's back once they are a minute old; those of today, once they are some seconds old. What is little work
+is never kept: small installations always see the last commit, on a machine that is busy with other things as well. What takes very long is refreshed accordingly rarely, and
 is made once for all who wait for it.
 """
 
@@ -10,10 +10,13 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from metering.clock import monotonic_s
+from metering.clock import monotonic_s, worked_s
 from metering.errors import StoreError
 
 SLOW_S = 0.02
+"""More work than this is kept."""
+WAIT_S = 1.0
+"""So is what a disk was waited for longer than this."""
 ENTRIES_MAX = 12
 _KEPT_TIMES = 30
 
@@ -27,14 +30,19 @@ class _Entry[V]:
 
 
 class Remembered[K: Hashable, V]:
-    """Used by any thread. `seconds` is the clock, so that tests can pass one in."""
+    """Used by any thread. `seconds` is the clock and `worked` that of the thread's work, so that tests can pass them in."""
 
     def __init__(
-        self, compute: Callable[[K], V], kept_s: float, seconds: Callable[[], float] = monotonic_s
+        self,
+        compute: Callable[[K], V],
+        kept_s: float,
+        seconds: Callable[[], float] = monotonic_s,
+        worked: Callable[[], float] = worked_s,
     ) -> None:
         self._compute = compute
         self._kept_s = kept_s
         self._seconds = seconds
+        self._worked = worked
         self._lock = threading.Lock()
         self._entries: dict[K, _Entry[V]] = {}
         self._making: dict[K, threading.Lock] = {}
@@ -69,13 +77,13 @@ class Remembered[K: Hashable, V]:
             return entry
 
     def _make(self, key: K) -> V:
-        started_s = self._seconds()
+        started_s, idle_s = self._seconds(), self._worked()
         value = self._compute(key)
-        ended_s = self._seconds()
+        ended_s, busy_s = self._seconds(), self._worked() - idle_s
         with self._lock:
             self._entries.pop(key, None)
             took_s = ended_s - started_s
-            if took_s > SLOW_S:
+            if busy_s > SLOW_S or took_s > WAIT_S:
                 self._entries[key] = _Entry(value, ended_s, max(self._kept_s, took_s * _KEPT_TIMES))
             while len(self._entries) > ENTRIES_MAX:
                 del self._entries[next(iter(self._entries))]

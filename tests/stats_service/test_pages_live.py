@@ -184,9 +184,25 @@ def test_what_is_quick_is_computed_each_time_and_what_is_slow_is_kept(
         now[0] += 1.0 if key == "slow" else 0.001
         return len(computed)
 
-    sums = Remembered[str, int](compute, 60, lambda: now[0])
+    sums = Remembered[str, int](compute, 60, lambda: now[0], lambda: now[0])
     assert [sums.get("quick"), sums.get("quick")] == [1, 2]
     assert [sums.get("slow"), sums.get("slow")] == [3, 3]
+
+
+@pytest.mark.parametrize(("took_s", "is_kept"), [(0.9, False), (1.1, True)])
+def test_little_work_is_kept_only_where_it_was_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, took_s: float, is_kept: bool
+) -> None:
+    """A busy machine takes its time over little work; only a disk takes a second."""
+    monkeypatch.setattr("stats_service.remembered.SLOW_S", 0.02)
+    now, values = [0.0], iter((1, 2))
+
+    def compute(_: str) -> int:
+        now[0] += took_s
+        return next(values)
+
+    sums = Remembered[str, int](compute, 60, lambda: now[0], lambda: now[0] / 100)
+    assert [sums.get("a"), sums.get("a")] == [1, 1 if is_kept else 2]
 
 
 def test_what_is_old_is_served_once_more_and_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +214,7 @@ def test_what_is_old_is_served_once_more_and_refreshed(monkeypatch: pytest.Monke
         now[0] += 1
         return next(values)
 
-    sums = Remembered[str, int](compute, 60, lambda: now[0])
+    sums = Remembered[str, int](compute, 60, lambda: now[0], lambda: now[0])
     assert sums.get("a") == 1
     now[0] += 100
     assert sums.get("a") == 1
