@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from addons import supervisor as supervision
 from addons.child import Program
 from addons.sockets import bind, port_of
 from addons.supervisor import Supervisor
@@ -43,6 +45,15 @@ for status in (503, 404, 200):
     connection.close()
 listener.accept()
 """
+
+
+PAUSES_S = (supervision._PAUSE_MIN_S, supervision._PAUSE_MAX_S)
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_between_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "_PAUSE_MIN_S", 0.0)
+    monkeypatch.setattr(supervision, "_PAUSE_MAX_S", 0.0)
 
 
 class Watch:
@@ -143,6 +154,18 @@ def test_five_deaths_in_a_minute_stop_everything() -> None:
     assert code == 1
     assert watch.of("service") == ["hello"] * 5
     assert watch.of("serve")[-1] == "service ended with code 0. That is too often: everything stops."
+
+
+def test_each_death_in_a_minute_doubles_the_pause_up_to_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "_PAUSE_MIN_S", PAUSES_S[0])
+    monkeypatch.setattr(supervision, "_PAUSE_MAX_S", PAUSES_S[1])
+    now_s = [0.0]
+    monkeypatch.setattr(supervision, "monotonic_s", lambda: now_s[0])
+    idle = Supervisor([], environ={}, write=Watch())
+    deaths: deque[float] = deque()
+    assert [idle._pause_s(deaths) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    now_s[0] = 61.0
+    assert idle._pause_s(deaths) == 0.1
 
 
 def test_the_bound_on_deaths_can_be_raised() -> None:

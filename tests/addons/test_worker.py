@@ -12,6 +12,7 @@ import httpx
 
 from addons.sockets import Listener, bind, port_of
 from metering import lifeline
+from tests.addons.proxy import PRICES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,7 @@ def worker(folder: Path, listener: Listener, *more: int, **settings: str) -> Ite
         "DATABASE_URL": f"sqlite:{folder / 'usage.db'}",
         "PORT": str(port_of(listener)),
         "STATS_PORT": "0",
+        "PRICING_FILE": str(PRICES),
         **settings,
     }
     process = subprocess.Popen(

@@ -52,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package", autouse=True)
 def sums_are_never_old() -> Iterator[None]:
-    """Adding up takes longer than the bound now and then where many tests share a core."""
+    """Adding up is more work than the bound now and then where coverage looks on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remembered, "SLOW_S", 1e9)
         yield

@@ -14,6 +14,7 @@ from metering.clock import HOUR_US, now_us
 from metering.liveness import Worker
 from metering.settings import Settings
 from stats_service.app import create_app
+from tests.prices import price_book_file
 from tests.stats_service.pages_site import PASSWORD, ROOT, Site
 
 
@@ -40,7 +41,7 @@ class Product(Site):
             public_proxy_url="http://localhost:8000",
             admin_password=PASSWORD,
         )
-        self.app = create_app(self.settings, self.clock)
+        self.app = create_app(self.settings, self.clock, prices=price_book_file())
         parts = self.app.state.parts
         self.database, self.limiters, self.prices = parts.database, parts.limiters, parts.prices
         # The service charges the calls of workers who are dead at their holds.

@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,8 @@ import orjson
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
-BIN = Path(sys.executable).parent
+PROXY = (str(Path(sys.executable).parent / "mitmdump"), "-s", "addons/limiter.py")
+SERVICE = (sys.executable, "-m", "stats_service")
 
 
 @dataclass(slots=True)
@@ -111,24 +112,27 @@ class Stack:
 
     def start(self) -> Self:
         self.proxy_port, self.service_port = free_ports(2)
-        self.start_proxy()
-        self.start_service()
+        # Both at once, as they start under the supervisor.
+        self._launch("proxy", PROXY)
+        self._launch("service", SERVICE)
+        self._wait("proxy", f"{self.proxy_url}/healthz")
+        self._wait("service", f"{self.service_url}/healthz")
         return self
 
     def serve(self) -> Self:
         """Both under our own supervisor, as `scripts/serve` starts them."""
         self.proxy_port, self.service_port = free_ports(2)
-        self._launch("serve", [sys.executable, "-O", "-m", "addons.serve"])
+        self._launch("serve", (sys.executable, "-O", "-m", "addons.serve"))
         self._wait("serve", f"{self.proxy_url}/healthz")
         self._wait("serve", f"{self.service_url}/healthz")
         return self
 
     def start_proxy(self) -> None:
-        self._launch("proxy", [str(BIN / "mitmdump"), "-s", "addons/limiter.py"])
+        self._launch("proxy", PROXY)
         self._wait("proxy", f"{self.proxy_url}/healthz")
 
     def start_service(self) -> None:
-        self._launch("service", [sys.executable, "-m", "stats_service"])
+        self._launch("service", SERVICE)
         self._wait("service", f"{self.service_url}/healthz")
 
     def stop(self) -> None:
@@ -160,7 +164,7 @@ class Stack:
         """The stats once every settle that is on its way has been committed."""
         return until(lambda: admin.stats(limiter_id), lambda stats: stats["held"] == 0)
 
-    def _launch(self, name: str, command: list[str]) -> None:
+    def _launch(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +12,11 @@ from metering.asks import Ask, Family, read_ask
 from metering.charging import Charge, charge
 from metering.clock import parse_time
 from metering.estimates import estimate_usage
-from metering.pricing import PriceBook
 from metering.reading import read_answer, streamed_text
 from metering.usage import Reading, Usage
+from tests.prices import price_book
 
-BOOK = PriceBook.load(Path(__file__).resolve().parents[2] / "pricing.yaml")
+BOOK = price_book()
 NOW_US = parse_time("2026-11-24T08:00:00Z")
 TEN = Usage(input_tokens=10, output_tokens=10)
 SEVEN_DOLLARS = 7_000_000_000

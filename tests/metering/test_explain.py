@@ -12,15 +12,18 @@ import pytest
 from metering.clock import parse_time
 from metering.explain import explain, main, read_usage
 from metering.pricing import PriceBook, cost
+from tests.prices import PRICING, price_book
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOK = PriceBook.load(ROOT / "pricing.yaml")
+BOOK = price_book()
 NOW_US = parse_time("2026-11-24T08:00:00Z")
 SOURCE = "genai-prices 0.2.3 and litellm 1.109.1 in agreement, after https://developers.openai.com/api/docs/pricing"
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> "Run":
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> "Run":
+    """With the price book that is read already. The test with standard input reads it itself."""
+    monkeypatch.setattr(PriceBook, "load", lambda path: {PRICING: BOOK}[Path(path)])
     return Run(tmp_path, capsys)
 
 

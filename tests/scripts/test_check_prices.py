@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from metering.clock import parse_time
-from metering.pricing import PriceBook
 from scripts.check_prices import EXPLAINED, Difference, differences, main, unknown_names
+from tests.prices import price_book
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOK = PriceBook.load(ROOT / "pricing.yaml")
+BOOK = price_book()
 NOW_US = parse_time("2026-11-24T08:00:00Z")
 
 MAIN_MODELS = (

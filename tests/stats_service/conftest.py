@@ -6,14 +6,22 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from stats_service import admin as passwords
 from stats_service import remembered
 from tests.stats_service.service import Service, signed_in
 
 
 @pytest.fixture(autouse=True)
 def sums_are_never_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adding up takes longer than the bound now and then where many tests share a core."""
+    """Adding up is more work than the bound now and then where coverage looks on."""
     monkeypatch.setattr(remembered, "SLOW_S", 1e9)
+
+
+@pytest.fixture(autouse=True)
+def passwords_are_hashed_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As weakly as it goes: it is done twice in nearly every test."""
+    monkeypatch.setattr(passwords, "_ROUNDS", 1)
+    monkeypatch.setattr(passwords, "_MEMORY_KIB", 8)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 
 import uvicorn
@@ -30,6 +29,7 @@ from metering.usage import Usage
 from stats_service.pages import fault_page, routes
 from stats_service.pages.needs import Verdict
 from stats_service.sums import RangeReader
+from tests.prices import price_book_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "open sesame"
@@ -40,12 +40,6 @@ POLICY = "default-src 'self'"
 class PlainSession:
     username: str
     csrf: str
-
-
-@cache
-def price_book() -> PriceBookFile:
-    """The product's own; reading it takes a third of a second."""
-    return PriceBookFile(ROOT / "pricing.yaml")
 
 
 class PlainSessions:
@@ -106,7 +100,7 @@ class Site:
             public_proxy_url="http://localhost:8000",
             admin_password=PASSWORD,
         )
-        self.prices = price_book()
+        self.prices = price_book_file()
         self.app = Starlette(
             routes=routes(self),
             middleware=[Middleware(Policy)],

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from metering.ledger import Ledger
 from metering.limiters import Limiters
 from metering.liveness import Worker
 from metering.money import NANO
-from metering.pricing import PriceBookFile
 from metering.settings import Settings
 from metering.usage import Usage
 from stats_service.app import create_app
+from tests.prices import price_book_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
@@ -47,12 +46,6 @@ def settings_in(folder: Path, **more: Any) -> Settings:
     return replace(known, **more)
 
 
-@cache
-def price_book() -> PriceBookFile:
-    """The product's own; reading it takes a third of a second."""
-    return PriceBookFile(ROOT / "pricing.yaml")
-
-
 @dataclass
 class Service:
     """Its clients come from `client`; time stands still unless a test moves it."""
@@ -67,7 +60,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.settings = settings_in(self.folder, **self.changes)
-        self.app = create_app(self.settings, lambda: self.now, prices=price_book())
+        self.app = create_app(self.settings, lambda: self.now, prices=price_book_file())
 
     @property
     def database(self) -> Database:

@@ -304,6 +304,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "PORT": "0",
         "STATS_PORT": "0",
         "DATABASE_URL": f"sqlite:{folder / 'usage.db'}",
+        "PRICING_FILE": str(ROOT / "tests" / "addons" / "prices.yaml"),
         "ADMIN_PASSWORD": PASSWORD,
         "PYTHONUNBUFFERED": "1",
         **more,

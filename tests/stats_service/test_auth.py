@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from metering.clock import SECOND_US
 from metering.errors import SettingError
 from metering.setting_values import networks
+from stats_service import admin as passwords
 from stats_service import tokens
 from stats_service.secret import jwt_secret
 from tests.stats_service.service import (
@@ -32,6 +33,9 @@ from tests.stats_service.service import (
 
 NOW_S = NOON // SECOND_US
 GOOD: dict[str, Any] = {"sub": "admin", "iat": NOW_S, "exp": NOW_S + 60}
+
+HASHED_WITH = {name: getattr(passwords, name) for name in ("_ROUNDS", "_MEMORY_KIB")}
+"""As it ships; while tests run, it is less."""
 
 
 def signed(claims: dict[str, Any], key: str | bytes = SECRET, algorithm: str = "HS256") -> str:
@@ -287,3 +291,14 @@ def test_a_token_outlives_a_restart(tmp_path: Path) -> None:
         header = signed_in(client).headers["authorization"]
     with Service(tmp_path, {"jwt_secret": None}).client() as client:
         assert status_with(client, header) == 200
+
+
+def test_a_guess_at_the_password_costs_what_owasp_recommends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in HASHED_WITH.items():
+        monkeypatch.setattr(passwords, name, value)
+    admin = passwords.Admin(settings_in(tmp_path))
+    assert admin._hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert admin.is_it("admin", PASSWORD)
+    assert not admin.is_it("admin", PASSWORD + " ")

@@ -5,6 +5,7 @@ import pytest
 
 from metering.clock import parse_time
 from metering.pricing import PriceBook
+from tests.prices import price_book
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 @pytest.fixture(scope="session")
 def book() -> PriceBook:
     """The price book as it ships."""
-    return PriceBook.load(ROOT / "pricing.yaml")
+    return price_book()
 
 
 @pytest.fixture(scope="session")

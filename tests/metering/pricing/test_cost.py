@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.clock import parse_time
-from metering.pricing import Cost, PriceBook, PriceRow, cost
+from metering.pricing import Cost, PriceRow, cost
 from metering.usage import Usage
-from tests.metering.pricing.conftest import ROOT
+from tests.prices import price_book
 
-BOOK = PriceBook.load(ROOT / "pricing.yaml")
+BOOK = price_book()
 NOW_US = parse_time("2026-11-24T08:00:00Z")
 FALLBACK = BOOK.fallback(NOW_US)
 
