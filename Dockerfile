@@ -14,6 +14,8 @@ COPY metering metering
 COPY addons addons
 COPY stats_service stats_service
 COPY scripts scripts
+# Compiled here, for -O as well: whoever runs it cannot write it down, and would compile everything at each start.
+RUN python -m compileall -q -j 0 -o 0 -o 1 .venv/lib addons metering stats_service scripts
 # scripts/bootstrap sees by this copy that nothing is missing.
 COPY requirements.lock .venv/installed-requirements.lock
 COPY requirements.lock ./

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from metering.pricing import PriceBook
 from scripts import measure_estimates
+from tests.prices import PRICING, price_book
+
+
+@pytest.fixture(autouse=True)
+def the_book_is_read_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = {PRICING: price_book()}
+    monkeypatch.setattr(PriceBook, "load", books.__getitem__)
 
 
 def exchange(answer: str, usage: dict[str, object], **more: object) -> dict[str, object]:

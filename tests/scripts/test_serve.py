@@ -17,7 +17,7 @@ from metering import schema
 from metering.database import Database
 from metering.errors import StoreError
 from tests.end_to_end.stack import until
-from tests.scripts.product import product
+from tests.scripts.product import PRICES, product
 
 PROXY = r"Proxy: +(http://127\.0\.0\.1:\d+)$"
 DASHBOARD = r"Dashboard: +(http://127\.0\.0\.1:\d+)$"
@@ -125,6 +125,7 @@ def test_a_newer_version_leaves_the_database_of_an_instance_that_serves_as_it_is
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:{tmp_path / 'usage.db'}")
+    monkeypatch.setenv("PRICING_FILE", str(PRICES))
     newer = list(schema.MIGRATIONS)
     monkeypatch.setattr(schema, "MIGRATIONS", newer[:-1])
 
