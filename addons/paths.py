@@ -49,8 +49,9 @@ _SHORT_MAX = 256
 
 def read_path(method: str, target: str) -> Route | Place:
     """What a request target (path and query, as sent) is. Raises PathError."""
-    # Clients ask for the same few paths again and again.
-    return _read_short(method, target) if len(target) <= _SHORT_MAX else _read(method, target)
+    # Clients ask for the same few paths again and again. What is kept is short: anybody may send anything as either.
+    is_short = len(method) + len(target) <= _SHORT_MAX
+    return _read_short(method, target) if is_short else _read(method, target)
 
 
 def _read(method: str, target: str) -> Route | Place:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from addons import paths
 from addons.endpoints import Kind
 from addons.paths import PathError, Place, Route, read_path
 
@@ -96,3 +97,14 @@ def test_a_deployment_in_the_path_is_the_model() -> None:
     endpoint = read("openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21").endpoint
 
     assert (endpoint.kind, endpoint.model) == (Kind.METERED, "my gpt")
+
+
+@pytest.mark.parametrize(("method", "target"), [("M" * 60_000, "/x"), ("GET", "/v1/code/" + "x" * 8_000)])
+def test_what_nobody_would_send_again_is_not_remembered(method: str, target: str) -> None:
+    before = paths._read_short.cache_info().currsize
+
+    for _ in range(2):
+        read_path(method, target)
+        read_path(method, target + "1")
+
+    assert paths._read_short.cache_info().currsize == before
