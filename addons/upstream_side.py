@@ -7,6 +7,7 @@ nothing for an answer that nobody asked for.
 from collections.abc import Callable
 
 from mitmproxy import http
+from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -106,7 +107,11 @@ class UpstreamSide(JoinedReads, Http1Client):
 
     def read_body(self, event: events.Event) -> Commands:
         self._peer.heard()
-        yield from super().read_body(event)
+        if isinstance(event, events.ConnectionClosed) and self.conn.state is ConnectionState.CLOSED:
+            # Where the end of the connection ends an answer, only the upstream may end it, and not our timer.
+            yield from self.broken("closed on this side")
+        else:
+            yield from super().read_body(event)
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         self.request_done = self.request_done or request

@@ -419,6 +419,30 @@ async def test_an_upstream_that_is_silent_too_long_is_cut_off_and_known_clients_
     assert (row["state"], row["basis"], row["cost_nanousd"]) == ("settled", "estimated", row["hold_nanousd"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "begun", "status"),
+    [("application/json", b'{"id":"1","choices":[', 504), ("text/event-stream", delta(FIVE_WORDS), 200)],
+)
+async def test_an_answer_that_our_timer_cuts_is_not_whole_where_only_the_connections_end_would_end_it(
+    proxy: Proxied, upstream: StandIn, kind: str, begun: bytes, status: int
+) -> None:
+    limiter = proxy.limiter(upstream)
+    upstream.handler = lambda _: Answer(
+        raw=b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n\r\n" % kind.encode() + begun
+    )
+
+    async with proxy.connected() as client:
+        await client.send(chat(limiter.code, stream=status == 200))
+        await proxy.until(lambda: any(peer.call and peer.call.status for _, peer in proxy.run.peers))
+        proxy.run.sweep(next(peer for _, peer in proxy.run.peers).since_s + 601)
+        reply = await client.reply()
+
+    assert (reply.status, reply.is_whole) == (status, status == 504)
+    row = await proxy.row()
+    assert (row["state"], row["basis"]) == ("settled", "estimated")
+    assert row["cost_nanousd"] > 0
+
+
 async def test_our_own_id_is_the_key_whatever_id_the_upstream_gives(
     proxy: Proxied, upstream: StandIn
 ) -> None:
