@@ -1,5 +1,6 @@
 """What the shipped book says: prices by date, tiers, sizes, free models, metadata."""
 
+import sys
 import time
 from decimal import Decimal
 
@@ -175,9 +176,16 @@ def test_encodings_are_the_older_one_for_older_models_only(book: PriceBook, now_
 
 
 def test_the_whole_book_is_read_in_less_than_a_second() -> None:
-    started = time.process_time()
-    PriceBook.load(ROOT / "pricing.yaml")
-    assert time.process_time() - started < 1
+    # Coverage makes it three times as slow, and threads of other tests work beside it: neither is measured.
+    coverage = sys.gettrace()
+    sys.settrace(None)
+    try:
+        started_s = time.thread_time()
+        PriceBook.load(ROOT / "pricing.yaml")
+        took_s = time.thread_time() - started_s
+    finally:
+        sys.settrace(coverage)
+    assert took_s < 1
 
 
 def test_the_book_points_editors_to_its_schema() -> None:
