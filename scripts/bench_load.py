@@ -161,12 +161,13 @@ def literal(upstream_url: str, folder: Path) -> Iterator[Proxy]:
 
 
 @contextlib.contextmanager
-def served(upstream_url: str, folder: Path, workers: int) -> Iterator[Proxy]:
-    """`scripts/serve` with so many workers; the stats service beside it is not loaded."""
+def served(upstream_url: str, folder: Path, workers: int, *, service: bool = True) -> Iterator[Proxy]:
+    """`scripts/serve` with so many workers; the stats service beside it, where there is one, is not loaded."""
     port = free_port()
     code = create_limiter(folder, upstream_url)
     settings = _settings(folder, port) | {"WORKERS": str(workers), "STATS_PORT": str(free_port())}
-    with running([sys.executable, "-O", "-m", "addons.serve"], settings, port) as process:
+    command = [sys.executable, "-O", "-m", "addons.serve", *([] if service else ["--proxy-only"])]
+    with running(command, settings, port) as process:
         # The supervisor listens before its workers can answer.
         until_healthy(port)
         yield Proxy(process, f"http://127.0.0.1:{port}/v1/{code}")
