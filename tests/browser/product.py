@@ -67,6 +67,8 @@ class Product(Site):
         )
         server = Server(config)
         listener = config.bind_socket()
+        # Whoever comes before the server does waits, and is not refused.
+        listener.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"

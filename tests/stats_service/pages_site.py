@@ -172,6 +172,8 @@ class Site:
         )
         server = uvicorn.Server(config)
         socket = config.bind_socket()
+        # Whoever comes before the server does waits, and is not refused.
+        socket.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         try:
