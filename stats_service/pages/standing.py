@@ -31,14 +31,19 @@ class Pace:
 
     at_us: int | None = None
     """When it is used up, if that is before the reset."""
-    text: str = ""
+    amount_nanousd: int | None = None
+    """What is spent by the reset, if the budget lasts until then."""
 
     @property
     def html(self) -> Markup:
-        """The sentence, its time to be shown in the reader's zone."""
+        """The sentence, its time to be shown in the reader's zone; nothing where there is no forecast."""
+        if self.amount_nanousd is not None:
+            return Markup(
+                '<span title="{amount} by the reset, at the pace so far">On pace for {amount}</span>'
+            ).format(amount=formats.money(self.amount_nanousd))
         if self.at_us is None:
-            return Markup.escape(self.text)
-        return Markup('At this pace used up <time datetime="{stamp}" data-clock>{text}</time>').format(
+            return Markup()
+        return Markup('Would run out <time datetime="{stamp}" data-clock>{text}</time>').format(
             stamp=rfc3339(self.at_us - self.at_us % SECOND_US), text=formats.moment(self.at_us)
         )
 
@@ -182,7 +187,7 @@ def forecast(standing: Standing) -> Pace:
     left_us = standing.remaining_nanousd * passed // spent
     if standing.now_us + left_us < standing.end_us:
         return Pace(at_us=standing.now_us + left_us)
-    return Pace(text=f"At this pace {formats.money(spent * whole // passed)} by then")
+    return Pace(amount_nanousd=spent * whole // passed)
 
 
 def sparklines(

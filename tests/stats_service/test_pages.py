@@ -290,9 +290,12 @@ def test_yesterdays_spend_is_not_todays(browser: TestClient, site: Site) -> None
 def test_a_forecast_says_when_the_budget_is_used_up_at_this_pace(browser: TestClient, site: Site) -> None:
     limiter = site.create("Acme", "20", "day")
     site.spend(limiter, 15 * NANO, at_us=NOON - HOUR_US)
-    assert 'At this pace used up <time datetime="2026-11-24T16:00:00Z" data-clock>' in browser.get("/").text
+    assert 'Would run out <time datetime="2026-11-24T16:00:00Z" data-clock>' in browser.get("/").text
     site.limiters.update(limiter.id, budget_limit=100)
-    assert "At this pace $30.00 by then" in browser.get("/").text
+    assert (
+        '<span title="$30.00 by the reset, at the pace so far">On pace for $30.00</span>'
+        in browser.get("/").text
+    )
 
 
 def test_lists_are_searched_filtered_sorted_and_paged_by_links(browser: TestClient, site: Site) -> None:
