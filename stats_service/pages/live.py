@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 
-from metering.clock import SECOND_US, rfc3339
+from metering.clock import HOUR_US, SECOND_US, rfc3339
 from metering.errors import StoreError
 from stats_service.pages import call_rows, formats
 from stats_service.pages.calls import Call
 from stats_service.pages.site import Site
-from stats_service.pages.standing import Standing
+from stats_service.pages.standing import SPARK_HOURS, Standing
 
 LOOK_EVERY_S = 1.5
 RECENT_US = 60 * SECOND_US
@@ -30,7 +30,7 @@ CALLS = 30
 _PING_EVERY_S = 15.0
 _QUEUED = 64
 Event = bytes
-Looked = tuple[list[Standing], dict[str, list[Call]]]
+_Figures = Mapping[str, tuple[object, ...]]
 
 
 @dataclass(eq=False, slots=True)
@@ -48,6 +48,17 @@ class Viewer:
         self.queue.put_nowait(event)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one reading found. Only limiters that somebody is told of have their sparkline read."""
+
+    figures: _Figures
+    told: Sequence[Standing]
+    moved: set[str]
+    """Which of them whoever looks already is told; a newcomer is told all."""
+    calls: Mapping[str, Sequence[Call]]
+
+
 class Hub:
     """The one reader and its viewers. Lives on the event loop."""
 
@@ -56,7 +67,7 @@ class Hub:
         self._every_s = every_s
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
-        self._figures: dict[str, tuple[object, ...]] | None = None
+        self._figures: _Figures | None = None
         """What the viewers know; none of them has been told anything before the first look."""
         self._calls: dict[str, dict[int, str]] = {}
         self._row = site.templates.get_template("_call_row.html")
@@ -102,46 +113,52 @@ class Hub:
     async def _look(self) -> None:
         while self._viewers and not self._closed:
             watched = {viewer.limiter_id for viewer in self._viewers if viewer.limiter_id}
+            newcomers = {viewer for viewer in self._viewers if viewer.is_new}
             # A database that is busy or gone is tried again.
             with contextlib.suppress(StoreError):
-                self._publish(*await run_in_threadpool(self._read, watched))
+                look = await run_in_threadpool(self._read, watched, has_newcomers=bool(newcomers))
+                self._publish(look, newcomers)
             await asyncio.sleep(self._every_s)
         self._figures = None
         self._calls.clear()
 
-    def _read(self, watched: set[str]) -> Looked:
+    def _read(self, watched: set[str], *, has_newcomers: bool) -> _Look:
         now_us = self._site.now_us()
         limiters = self._site.services.limiters.list()
         with self._site.reader() as connection:
             standings = self._site.standings(connection, limiters, now_us)
+            figures = {one.id: _figures(one) for one in standings}
+            known = figures if self._figures is None else self._figures
+            moved = {key for key, found in figures.items() if known.get(key) != found}
+            # A newcomer's page was served a moment ago; what others know may be news to it.
+            recent_us = now_us - RECENT_US if has_newcomers else now_us
+            told = [one for one in standings if one.id in moved or (one.last_call_us or 0) > recent_us]
+            told = self._site.with_sparks(connection, told, now_us)
             calls = {
                 one.id: call_rows.newest(connection, one, CALLS)[0] for one in limiters if one.id in watched
             }
         self.looks += 1
-        return standings, calls
+        return _Look(figures, told, moved, calls)
 
-    def _publish(self, standings: Sequence[Standing], calls: Mapping[str, Sequence[Call]]) -> None:
-        figures = {one.id: _figures(one) for one in standings}
-        known_figures = figures if self._figures is None else self._figures
-        moved = [one for one in standings if known_figures.get(one.id) != figures[one.id]]
-        recent = [one for one in standings if (one.last_call_us or 0) > one.now_us - RECENT_US]
-        for_known = _event("figures", [worded(one) for one in moved])
-        for_new = _event(
-            "figures", [worded(one) for one in {one.id: one for one in (*moved, *recent)}.values()]
-        )
-        states = {key: {call.id: call.state for call in newest} for key, newest in calls.items()}
+    def _publish(self, look: _Look, newcomers: set[Viewer]) -> None:
+        for_new = [worded(one) for one in look.told]
+        for_known = [one for one in for_new if one["id"] in look.moved]
+        events = [_event("figures", bodies) if bodies else None for bodies in (for_known, for_new)]
+        states = {key: {call.id: call.state for call in newest} for key, newest in look.calls.items()}
+        # Who came during the reading is told what moved, and is a newcomer at the next.
         for viewer in self._viewers:
-            if moved or (viewer.is_new and recent):
-                viewer.send(for_new if viewer.is_new else for_known)
+            is_newcomer = viewer in newcomers
+            if event := events[is_newcomer]:
+                viewer.send(event)
             watched = viewer.limiter_id
-            if watched is not None and watched in calls:
+            if watched is not None and watched in look.calls:
                 known = {} if viewer.is_new else self._calls.get(watched, {})
-                rows = [call for call in calls[watched] if known.get(call.id) != call.state]
+                rows = [call for call in look.calls[watched] if known.get(call.id) != call.state]
                 if rows:
                     body = {"limiter": watched, "rows": [self._worded_row(call) for call in rows]}
                     viewer.send(_event("calls", body))
-            viewer.is_new = False
-        self._figures, self._calls = figures, states
+            viewer.is_new = viewer.is_new and not is_newcomer
+        self._figures, self._calls = look.figures, states
 
     def _worded_row(self, call: Call) -> dict[str, object]:
         return {"id": call.id, "html": self._row.render(call=call, parts=self._parts)}
@@ -169,6 +186,8 @@ def worded(one: Standing) -> dict[str, object]:
         "end": rfc3339(one.end_us),
         "pace": str(one.pace.html),
         "last": None if last_us is None else rfc3339(last_us),
+        "spark": one.spark.path if one.spark else None,
+        "spark_text": one.spark.label if one.spark else None,
     }
 
 
@@ -183,7 +202,15 @@ def _figures(one: Standing) -> tuple[object, ...]:
         one.enforcement,
         one.end_us,
         one.last_call_us,
+        _hours_ago(one),
     )
+
+
+def _hours_ago(one: Standing) -> int | None:
+    """In which column of its sparkline the last call is: it wanders with the hours, until it is out of it."""
+    if one.last_call_us is None:
+        return None
+    return min(one.now_us // HOUR_US - one.last_call_us // HOUR_US, SPARK_HOURS)
 
 
 def _event(name: str, body: object) -> Event:

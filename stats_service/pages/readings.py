@@ -1,5 +1,6 @@
 """What the list of limiters and the live stream read, in one pass over small tables: never over the requests themselves."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -19,11 +20,10 @@ def figures(connection: sqlite3.Connection, limiters: Sequence[Limiter], now_us:
 def hourly_costs(
     connection: sqlite3.Connection, keys: Sequence[int], now_us: int
 ) -> dict[int, dict[int, int]]:
-    """Cost by hour of the last 24 hours, for the limiters of one page."""
+    """Cost by hour of the last 24 hours, for the limiters of one page or those that moved: as many as there are."""
     since = now_us - now_us % HOUR_US - (SPARK_HOURS - 1) * HOUR_US
-    places = ", ".join("?" * len(keys))
     found: dict[int, dict[int, int]] = {}
-    for key, hour, cost in connection.execute(_HOURS.format(places=places), (*keys, since)):
+    for key, hour, cost in connection.execute(_HOURS, (json.dumps(list(keys)), since)):
         found.setdefault(key, {})[hour] = cost
     return found
 
@@ -33,4 +33,4 @@ _LAST_CALLS = """
     from limiters where deleted_at_us is null"""
 _HOURS = """
     select limiter, hour_us, sum(cost_nanousd) from model_hours
-    where limiter in ({places}) and hour_us >= ? group by limiter, hour_us"""
+    where limiter in (select value from json_each(?)) and hour_us >= ? group by limiter, hour_us"""

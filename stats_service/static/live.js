@@ -35,6 +35,11 @@
       if (end) end.dateTime = limiter.end;
       const pace = root.querySelector('[data-f="pace"]');
       if (pace) pace.innerHTML = limiter.pace;
+      const spark = root.querySelector('[data-f="spark"]');
+      if (spark) {
+        spark.setAttribute("aria-label", limiter.spark_text);
+        spark.lastElementChild.setAttribute("d", limiter.spark);
+      }
       const last = root.querySelector('[data-f="last"]');
       if (last && limiter.last) {
         if (last.tagName === "TIME") last.dateTime = limiter.last;

@@ -7,12 +7,16 @@ from contextlib import closing
 
 from playwright.sync_api import Page, expect
 
+from metering.clock import DAY_US, HOUR_US
 from metering.entries import Settlement
 from metering.ledger import Ledger
 from metering.money import NANO
 from metering.usage import Usage
 from tests.browser.conftest import Open, card
 from tests.browser.product import Product
+
+NARROW = {"width": 362, "height": 860}
+"""Its one card is as narrow as cards are."""
 
 
 def settle(product: Product, request_id: int, nanousd: int) -> None:
@@ -50,6 +54,27 @@ def test_a_call_moves_the_figures_of_its_card_while_it_is_held_and_when_it_ends(
     expect(figure(page, "Acme", "remaining")).to_have_text("$17.00")  # type: ignore[arg-type]
     expect(card(page, "Acme")).to_contain_text("Last call")
     assert page.evaluate("window.loadedOnce") is True
+
+
+def test_a_card_redraws_its_sparkline_and_keeps_its_height_whatever_its_forecast_says(
+    window: Open, product: Product
+) -> None:
+    limiter = product.create("Acme", "9999.999999999")
+    # There is no forecast in the first hours of a day.
+    with product.later(hours=3 if product.clock() % DAY_US < 3 * HOUR_US else 0):
+        page = window(size=NARROW)
+        page.goto("/")
+        live(page)
+        before = card(page, "Acme").bounding_box()
+        columns = card(page, "Acme").locator(".spark path").last
+        expect(columns).to_have_attribute("d", "")
+        product.spend(limiter, 1)
+        expect(figure(page, "Acme", "pace")).to_contain_text("On pace for $0.00000000")  # type: ignore[arg-type]
+        expect(columns).to_have_attribute("d", re.compile("v-26$"))
+        expect(
+            card(page, "Acme").get_by_role("img", name="$0.000000001 in the last 24 hours")
+        ).to_be_visible()
+        assert card(page, "Acme").bounding_box() == before
 
 
 def test_a_budget_that_is_used_up_is_seen_at_once(page: Page, product: Product) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from metering.clock import HOUR_US, parse_time
 from metering.money import NANO
 from stats_service.pages.live import _QUEUED, Hub, Viewer
+from stats_service.pages.readings import hourly_costs
 from stats_service.pages.site import Site as PagesSite
+from stats_service.pages.standing import Standing
 from stats_service.remembered import Remembered
 from tests.stats_service.pages_site import Site
 
@@ -77,6 +80,95 @@ def test_only_limiters_that_moved_are_told_in_the_words_of_the_page(site: Site) 
         await stream.aclose()
 
     asyncio.run(look())
+
+
+class CountingSite(PagesSite):
+    """Knows whose sparklines were read."""
+
+    def __init__(self, services: Site) -> None:
+        super().__init__(services)
+        self.read: list[str] = []
+
+    def with_sparks(
+        self, connection: sqlite3.Connection, shown: Sequence[Standing], now_us: int
+    ) -> list[Standing]:
+        self.read += [one.id for one in shown]
+        return super().with_sparks(connection, shown, now_us)
+
+
+def test_the_sparkline_is_told_with_the_figures_and_read_only_where_they_moved(site: Site) -> None:
+    limiter, rests = site.create("Moves", "20"), site.create("Rests", "20")
+    site.spend(limiter, NANO, at_us=NOON - 2 * HOUR_US)
+    site.spend(rests, NANO, at_us=NOON - 2 * HOUR_US)
+
+    async def look() -> None:
+        pages = CountingSite(site)
+        hub = Hub(pages, every_s=0.001)
+        stream = hub.stream(None, lambda: True)
+        await anext(stream)
+        while not hub.looks:
+            await asyncio.sleep(0)
+        site.spend(limiter, 2 * NANO)
+        body = await following(stream, "figures")
+        while body[0]["spent"] != "$3.00":
+            body = await following(stream, "figures")
+        # The 22nd and the 24th of 24 columns, half as high and as high as there is room.
+        assert body[0]["spark"] == "M86 28v-13M94 28v-26"
+        assert body[0]["spark_text"] == "$3.00 in the last 24 hours"
+        assert set(pages.read) == {limiter.id}
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_a_newcomer_is_told_the_sparkline_of_a_call_just_before(site: Site) -> None:
+    limiter = site.create()
+    site.spend(limiter, 2 * NANO)
+
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(None, lambda: True)
+        body = await following(stream, "figures")
+        assert [(one["id"], one["spark"]) for one in body] == [(limiter.id, "M94 28v-26")]
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_a_sparkline_moves_on_when_the_hour_turns_until_it_is_empty(site: Site) -> None:
+    limiter = site.create(period="year")
+    site.spend(limiter)
+
+    async def look() -> None:
+        hub = Hub(PagesSite(site), every_s=0.001)
+        stream = hub.stream(None, lambda: True)
+        await following(stream, "figures")
+        for hours, path in ((1, "M90 28v-26"), (23, "M2 28v-26"), (24, "")):
+            site.now = NOON + hours * HOUR_US
+            body = await following(stream, "figures")
+            assert body[0]["spark"] == path, hours
+        looks = hub.looks
+        site.now = NOON + 48 * HOUR_US
+        while hub.looks < looks + 2:
+            await asyncio.sleep(0.001)
+        site.spend(limiter)
+        # Nothing was told in between.
+        assert (await following(stream, "figures"))[0]["spark"] == "M94 28v-26"
+        hub.close()
+        await stream.aclose()
+
+    asyncio.run(look())
+
+
+def test_the_last_hours_of_more_limiters_than_a_statement_has_places_are_read_at_once(site: Site) -> None:
+    limiter = site.create()
+    site.spend(limiter, 2 * NANO)
+    with site.ranges.reader() as connection:
+        places = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        found = hourly_costs(connection, range(limiter.key, limiter.key + places + 1), NOON)
+    assert found == {limiter.key: {NOON: 2 * NANO}}
 
 
 def test_the_first_limiter_of_all_is_told_to_who_looked_at_an_empty_page(site: Site) -> None:
