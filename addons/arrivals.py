@@ -12,11 +12,10 @@ from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import events
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
-from addons.turns import turns_of
+from addons.turns import run, turns_of
 
 _READ_BYTES = 65_536
-_waiting: set[asyncio.Task[None]] = set()
-"""Tasks that wait until something has gone out: the event loop alone would not keep them."""
+"""At once: asyncio asks for a quarter of a megabyte, which is mapped and unmapped each time."""
 
 
 class Arrivals:
@@ -38,7 +37,8 @@ class Arrivals:
         if self._end is None:
             self._end = asyncio.get_running_loop().create_future()
             vars(reader).update(feed_data=self._take, feed_eof=self._finish, set_exception=self._finish)
-            self._read_less()
+            if (transport := self._transport()) is not None:
+                vars(transport)["max_size"] = _READ_BYTES
         await self._end
         return b""
 
@@ -48,28 +48,22 @@ class Arrivals:
             return
         turns_of(self._handler).take(events.DataReceived(self._connection, data))
         if _is_full(self._handler):
-            self._reading(go_on=False)
-            task = asyncio.create_task(self._wait())
-            _waiting.add(task)
-            task.add_done_callback(_waiting.discard)
+            if (transport := self._transport()) is not None:
+                transport.pause_reading()
+            run(self._wait())
 
     async def _wait(self) -> None:
         try:
             await _drain(self._handler)
         finally:
-            self._reading(go_on=True)
+            if (transport := self._transport()) is not None:
+                transport.resume_reading()
 
-    def _reading(self, *, go_on: bool) -> None:
+    def _transport(self) -> asyncio.Transport | None:
         stream = self._handler.transports.get(self._connection)
-        if stream is not None and isinstance(stream.writer, asyncio.StreamWriter):
-            transport = cast("asyncio.Transport", stream.writer.transport)
-            (transport.resume_reading if go_on else transport.pause_reading)()
-
-    def _read_less(self) -> None:
-        """At once, that is: asyncio asks for a quarter of a megabyte, which is mapped and unmapped each time."""
-        stream = self._handler.transports.get(self._connection)
-        if stream is not None and isinstance(stream.writer, asyncio.StreamWriter):
-            vars(stream.writer.transport)["max_size"] = _READ_BYTES
+        if stream is None or not isinstance(stream.writer, asyncio.StreamWriter):
+            return None
+        return cast("asyncio.Transport", stream.writer.transport)
 
     def _finish(self, _failure: BaseException | None = None) -> None:
         if self._end is not None and not self._end.done():

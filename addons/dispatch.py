@@ -40,7 +40,11 @@ class Dispatch:
     def begin(self, event: hooks.Hook) -> Coroutine[object, object, None] | None:
         """The same, up to the first hook that waits: what is to be awaited then, or None where all is done."""
         names, calls = self._table.get(type(event)) or self._look_up(type(event))
-        arguments = [getattr(event, name) for name in names]
+        return self._call(event, [getattr(event, name) for name in names], calls)
+
+    def _call(
+        self, event: hooks.Hook, arguments: list[object], calls: Sequence[Hook]
+    ) -> Coroutine[object, object, None] | None:
         for index, call in enumerate(calls):
             try:
                 result = call(*arguments)
@@ -55,17 +59,15 @@ class Dispatch:
     async def _rest(
         self, event: hooks.Hook, begun: Awaitable[object], arguments: list[object], calls: Sequence[Hook]
     ) -> None:
-        result: object = begun
-        for call in (None, *calls):
-            try:
-                if call is not None:
-                    result = call(*arguments)
-                if result is not None and inspect.isawaitable(result):
-                    await result
-            except exceptions.AddonHalt:
-                return
-            except Exception:
-                log.exception("A hook has raised: %s.", event.name)
+        try:
+            await begun
+        except exceptions.AddonHalt:
+            return
+        except Exception:
+            log.exception("A hook has raised: %s.", event.name)
+        rest = self._call(event, arguments, calls)
+        if rest is not None:
+            await rest
 
     def _look_up(self, kind: type[hooks.Hook]) -> tuple[tuple[str, ...], tuple[Hook, ...]]:
         found = (getattr(addon, kind.name, None) for addon in traverse(self._chain))

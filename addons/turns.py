@@ -22,7 +22,6 @@ from addons.dispatch import begin
 log = logging.getLogger(__name__)
 
 _running: set[asyncio.Task[None]] = set()
-"""Tasks of hooks that wait: the event loop alone would not keep them."""
 
 
 class Turns:
@@ -92,10 +91,7 @@ class Turns:
         rest = begin(self._handler.master.addons, hook)
         if rest is None:
             return True
-        task = asyncio.create_task(self._finish(hook, rest))
-        if not task.done():
-            _running.add(task)
-            task.add_done_callback(_running.discard)
+        run(self._finish(hook, rest))
         return False
 
     def later(self, event: events.Event) -> None:
@@ -114,6 +110,14 @@ def _conversation_of(handler: ProxyConnectionHandler) -> Conversation | None:
     if not isinstance(first, NextLayer) or first._handle is None:  # noqa: SLF001  # Nothing else tells.
         return None
     return first.layer if isinstance(first.layer, Conversation) else None
+
+
+def run(coroutine: Coroutine[object, object, None]) -> None:
+    """In a task of its own, which is kept until it is done: the event loop alone would not keep it."""
+    task = asyncio.create_task(coroutine)
+    if not task.done():
+        _running.add(task)
+        task.add_done_callback(_running.discard)
 
 
 def turns_of(handler: ProxyConnectionHandler) -> Turns:

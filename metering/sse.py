@@ -78,9 +78,9 @@ class EventSplitter:
         if self.torn or self._after_cr or len(self._held) > _SHORT_BYTES_MAX or b"\r" in data:
             return None
         whole = bytes(self._held + data) if self._held else data
-        end = whole.rfind(b"\n\n") + 2
         if b"\n\n\n" in whole or b"\r" in self._held:
             return None
+        end = whole.rfind(b"\n\n") + 2
         self._held = bytearray(whole[end:] if end > 1 else whole)
         self._searched = len(self._held)
         return whole[:end] if end > 1 else b""
